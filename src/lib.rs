@@ -1,0 +1,1 @@
+//! A fast drop-in replacement for the WebSocket service of Apache Pulsar.

@@ -1,0 +1,2 @@
+//! The command `pulsar-ws-fast`.
+fn main() {}
