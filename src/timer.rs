@@ -1,0 +1,138 @@
+//! Time as data: instants that are handed in, and deadlines that are asked for.
+//!
+//! Nothing here reads a clock. `runtime/` reads it once per completion and passes [`Now`] to every
+//! `handle_*`; machines put their deadlines into [`Timers`], whose earliest one is all that the
+//! runtime needs to know in order to sleep.
+
+use std::{cmp::Reverse, collections::BinaryHeap, ops::Add, time::Duration};
+
+/// The time of one call into the shard: read once, passed everywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// Monotonic time, for deadlines and latencies.
+    pub mono: Instant,
+    /// Wall clock in milliseconds since the Unix epoch, for what is written into messages.
+    pub wall_ms: u64,
+}
+
+/// A point of monotonic time, in nanoseconds since the process began (or a simulation did).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Instant(pub u64);
+
+impl Instant {
+    /// How long ago `earlier` was; zero if it lies ahead.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add<Duration> for Instant {
+    type Output = Self;
+
+    fn add(self, delay: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_add(u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX)),
+        )
+    }
+}
+
+/// Deadlines by key. A deadline is never cancelled here: its owner looks, when it fires, whether
+/// it still means something, and sets it anew if the true deadline has moved on. So each owner
+/// keeps at most one entry a purpose, and the heap stays as small as the number of owners.
+#[derive(Debug)]
+pub struct Timers<K> {
+    heap: BinaryHeap<Reverse<Entry<K>>>,
+    next_order: u64,
+}
+
+#[derive(Debug)]
+struct Entry<K> {
+    deadline: Instant,
+    /// Equal deadlines fire in the order they were set, so that a run can be repeated.
+    order: u64,
+    key: K,
+}
+
+impl<K> Timers<K> {
+    /// No deadline set.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            heap: BinaryHeap::new(),
+            next_order: 0,
+        }
+    }
+
+    /// Fires `key` at `deadline`.
+    pub fn set(&mut self, deadline: Instant, key: K) {
+        let order = self.next_order;
+        self.next_order += 1;
+        self.heap.push(Reverse(Entry {
+            deadline,
+            order,
+            key,
+        }));
+    }
+
+    /// The earliest deadline.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.heap.peek().map(|Reverse(entry)| entry.deadline)
+    }
+
+    /// Takes one key whose deadline has come, earliest first.
+    pub fn pop_due(&mut self, now: Instant) -> Option<K> {
+        if self.next_deadline()? > now {
+            return None;
+        }
+        self.heap.pop().map(|Reverse(entry)| entry.key)
+    }
+}
+
+impl<K> PartialEq for Entry<K> {
+    fn eq(&self, other: &Self) -> bool {
+        self.order == other.order
+    }
+}
+
+impl<K> Eq for Entry<K> {}
+
+impl<K> PartialOrd for Entry<K> {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<K> Ord for Entry<K> {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.deadline, self.order).cmp(&(other.deadline, other.order))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fires_in_order_of_deadline_then_of_setting() {
+        let mut timers = Timers::new();
+        timers.set(Instant(20), "c");
+        timers.set(Instant(10), "a");
+        timers.set(Instant(10), "b");
+        assert_eq!(timers.next_deadline(), Some(Instant(10)));
+        assert_eq!(timers.pop_due(Instant(9)), None);
+        assert_eq!(timers.pop_due(Instant(10)), Some("a"));
+        assert_eq!(timers.pop_due(Instant(10)), Some("b"));
+        assert_eq!(timers.pop_due(Instant(10)), None);
+        assert_eq!(timers.pop_due(Instant(u64::MAX)), Some("c"));
+        assert_eq!(timers.next_deadline(), None);
+    }
+
+    #[test]
+    fn far_delays_saturate() {
+        assert_eq!(Instant(5) + Duration::MAX, Instant(u64::MAX));
+        assert_eq!(Instant(5).since(Instant(9)), Duration::ZERO);
+    }
+}
