@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use super::{BadMessageId, Broker, Event, Link};
+use crate::timer::Now;
+
 /// What a consumer is to be.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spec {
@@ -73,6 +76,77 @@ pub enum Command<'a> {
     IsEndOfTopic,
 }
 
-/// A consuming session.
+/// A consuming session in push mode: at most `limit` deliveries are unacknowledged at any time.
+///
+/// The backend knows which messages are outstanding; an acknowledgement counts here only when it
+/// removed one. So neither a repeated nor a stray one buys an extra delivery, and what the backend
+/// takes back (ack timeout, reconnect) frees its place.
 #[derive(Debug)]
-pub struct Consumer {}
+pub struct Consumer {
+    link: Link,
+    limit: u32,
+    /// `outstanding <= limit`.
+    outstanding: u32,
+    subscribed: bool,
+}
+
+impl Consumer {
+    /// A session whose backend half is ready.
+    #[must_use]
+    pub fn new(link: Link, receiver_queue_size: u32) -> Self {
+        Self {
+            link,
+            limit: receiver_queue_size.max(1),
+            outstanding: 0,
+            subscribed: true,
+        }
+    }
+
+    /// Whether one more message may go to the client.
+    #[must_use]
+    pub const fn wants_delivery(&self) -> bool {
+        self.subscribed && self.outstanding < self.limit
+    }
+
+    /// A message goes to the client.
+    pub const fn handle_delivery(&mut self) {
+        debug_assert!(self.wants_delivery());
+        self.outstanding += 1;
+    }
+
+    /// The backend took back messages that the client had not acknowledged.
+    pub const fn handle_released(&mut self, messages: u32) {
+        self.outstanding = self.outstanding.saturating_sub(messages);
+    }
+
+    pub(super) fn handle_command(
+        &mut self,
+        now: Now,
+        command: &Command<'_>,
+        broker: &mut impl Broker,
+    ) -> Result<Option<Event<'static>>, BadMessageId> {
+        let removed = match *command {
+            Command::Acknowledge { message_id } => {
+                broker.acknowledge(now, self.link, message_id)?
+            }
+            Command::NegativeAcknowledge { message_id } => {
+                broker.negative_acknowledge(now, self.link, message_id)?
+            }
+            Command::Permit { .. } => false,
+            Command::Unsubscribe => {
+                self.subscribed = false;
+                broker.unsubscribe(now, self.link);
+                false
+            }
+            Command::IsEndOfTopic => {
+                return Ok(Some(Event::EndOfTopic(broker.end_of_topic(self.link))));
+            }
+        };
+        self.handle_released(u32::from(removed));
+        Ok(None)
+    }
+
+    pub(super) const fn link(&self) -> Link {
+        self.link
+    }
+}

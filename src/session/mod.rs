@@ -8,7 +8,7 @@ pub mod consumer;
 pub mod producer;
 pub mod reader;
 
-use std::{fmt, time::Duration};
+use std::fmt;
 
 use bytes::BytesMut;
 
@@ -328,8 +328,76 @@ pub enum Session {
     Reader(reader::Reader),
 }
 
-/// Zero means "never" in the API, `None` in here.
-#[must_use]
-pub fn timeout_from_millis(millis: u64) -> Option<Duration> {
-    (millis > 0).then(|| Duration::from_millis(millis))
+impl Session {
+    /// A session as the client asked for it, once the backend's half (`link`) is ready.
+    #[must_use]
+    pub fn new(spec: &Spec, link: Link) -> Self {
+        match spec {
+            Spec::Producer(_) => Self::Producer(producer::Producer::new(link)),
+            Spec::Consumer(spec) => {
+                Self::Consumer(consumer::Consumer::new(link, spec.receiver_queue_size))
+            }
+            Spec::Reader(spec) => Self::Reader(reader::Reader::new(link, spec.receiver_queue_size)),
+        }
+    }
+
+    /// The backend's half.
+    #[must_use]
+    pub const fn link(&self) -> Link {
+        match self {
+            Self::Producer(producer) => producer.link(),
+            Self::Consumer(consumer) => consumer.link(),
+            Self::Reader(reader) => reader.link(),
+        }
+    }
+
+    /// Does what the client asks. What it is told at once comes back; the rest comes as the
+    /// backend's events.
+    ///
+    /// # Errors
+    /// The command names a message by something that is no message id.
+    pub fn handle_command<'a>(
+        &mut self,
+        now: Now,
+        command: Command<'a>,
+        broker: &mut impl Broker,
+    ) -> Result<Option<Event<'a>>, BadMessageId> {
+        match (self, command) {
+            (Self::Producer(producer), Command::Producer(command)) => {
+                Ok(producer.handle_command(now, command, broker))
+            }
+            (Self::Consumer(consumer), Command::Consumer(command)) => {
+                consumer.handle_command(now, &command, broker)
+            }
+            (Self::Reader(reader), Command::Reader(command)) => {
+                Ok(reader.handle_command(command, broker))
+            }
+            (_, command) => {
+                debug_assert!(
+                    false,
+                    "the dialect reads commands of the session's kind: {command:?}"
+                );
+                Ok(None)
+            }
+        }
+    }
+
+    /// Whether one more message may go to the client.
+    #[must_use]
+    pub const fn wants_delivery(&self) -> bool {
+        match self {
+            Self::Producer(_) => false,
+            Self::Consumer(consumer) => consumer.wants_delivery(),
+            Self::Reader(reader) => reader.wants_delivery(),
+        }
+    }
+
+    /// A message goes to the client.
+    pub const fn handle_delivery(&mut self) {
+        match self {
+            Self::Producer(_) => {}
+            Self::Consumer(consumer) => consumer.handle_delivery(),
+            Self::Reader(reader) => reader.handle_delivery(),
+        }
+    }
 }

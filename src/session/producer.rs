@@ -1,8 +1,9 @@
 //! A publishing session: publishes in flight, and the context that belongs to each receipt.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
-use super::Publish;
+use super::{Broker, Event, Link, MessageId, Publish, PublishError};
+use crate::timer::Now;
 
 /// What a producer is to be.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +25,145 @@ pub enum Command<'a> {
     Publish(Publish<'a>),
 }
 
-/// A publishing session.
+/// A publishing session. Receipts come in the order of publishing, so contexts wait in a queue.
 #[derive(Debug)]
-pub struct Producer {}
+pub struct Producer {
+    link: Link,
+    contexts: Contexts,
+}
+
+impl Producer {
+    /// A session whose backend half is ready.
+    #[must_use]
+    pub fn new(link: Link) -> Self {
+        Self {
+            link,
+            contexts: Contexts::default(),
+        }
+    }
+
+    /// Publishes that have neither receipt nor failure yet.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.contexts.lens.len()
+    }
+
+    /// Bytes kept for publishes in flight on this side of the waist.
+    #[must_use]
+    pub fn context_bytes(&self) -> usize {
+        self.contexts.text.len() - self.contexts.head
+    }
+
+    pub(super) fn handle_command<'a>(
+        &mut self,
+        now: Now,
+        command: Command<'a>,
+        broker: &mut impl Broker,
+    ) -> Option<Event<'a>> {
+        let Command::Publish(publish) = command;
+        match broker.publish(now, self.link, &publish) {
+            Ok(()) => {
+                self.contexts.push(publish.context);
+                None
+            }
+            Err(error) => Some(Event::PublishFailed {
+                context: publish.context,
+                error,
+            }),
+        }
+    }
+
+    /// The oldest publish in flight was stored.
+    pub fn handle_receipt<'a>(&'a mut self, message_id: &'a MessageId) -> Event<'a> {
+        Event::Receipt {
+            context: self.contexts.pop(),
+            message_id,
+        }
+    }
+
+    /// The oldest publish in flight failed.
+    pub fn handle_failure(&mut self, error: PublishError) -> Event<'_> {
+        Event::PublishFailed {
+            context: self.contexts.pop(),
+            error,
+        }
+    }
+
+    pub(super) const fn link(&self) -> Link {
+        self.link
+    }
+}
+
+/// A queue of optional strings in one buffer, so that a publish in flight costs no allocation.
+#[derive(Debug, Default)]
+struct Contexts {
+    /// `text[head..]` holds the strings of `lens`, one behind the other.
+    text: Vec<u8>,
+    head: usize,
+    lens: VecDeque<Option<usize>>,
+}
+
+impl Contexts {
+    /// Consumed text is moved out of the way only when it is at least this long and half of all.
+    const COMPACT_BYTES_MIN: usize = 4096;
+    /// An empty queue keeps no more than this.
+    const IDLE_BYTES_MAX: usize = 4096;
+
+    fn push(&mut self, context: Option<&str>) {
+        if self.head >= Self::COMPACT_BYTES_MIN && self.head * 2 >= self.text.len() {
+            self.text.drain(..self.head);
+            self.head = 0;
+        }
+        self.text
+            .extend_from_slice(context.unwrap_or_default().as_bytes());
+        self.lens.push_back(context.map(str::len));
+    }
+
+    fn pop(&mut self) -> Option<&str> {
+        if self.lens.len() == 1 && self.text.capacity() > Self::IDLE_BYTES_MAX {
+            self.text.drain(..self.head);
+            self.text.shrink_to(Self::IDLE_BYTES_MAX);
+            self.head = 0;
+        }
+        let len = self.lens.pop_front()??;
+        let start = self.head;
+        self.head += len;
+        std::str::from_utf8(&self.text[start..self.head]).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contexts_come_back_in_order() {
+        let mut contexts = Contexts::default();
+        for round in 0..3000 {
+            contexts.push(Some(&format!("context-{round}")));
+            contexts.push(None);
+            contexts.push(Some(""));
+            if round >= 10 {
+                assert_eq!(contexts.pop(), Some(&*format!("context-{}", round - 10)));
+                assert_eq!(contexts.pop(), None);
+                assert_eq!(contexts.pop(), Some(""));
+            }
+        }
+        assert_eq!(contexts.lens.len(), 30);
+        assert!(
+            contexts.text.len() < 2 * Contexts::COMPACT_BYTES_MIN + 1000,
+            "consumed text goes"
+        );
+    }
+
+    #[test]
+    fn an_empty_queue_lets_go_of_its_memory() {
+        let mut contexts = Contexts::default();
+        let long = "x".repeat(1 << 20);
+        contexts.push(Some(&long));
+        assert_eq!(contexts.pop().map(str::len), Some(1 << 20));
+        contexts.push(Some("a"));
+        assert_eq!(contexts.pop(), Some("a"));
+        assert!(contexts.text.capacity() <= 2 * Contexts::IDLE_BYTES_MAX);
+    }
+}

@@ -1,5 +1,7 @@
 //! A reading session: starts where it likes, and every frame of the client asks for the next.
 
+use super::{Broker, Event, Link};
+
 /// What a reader is to be.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spec {
@@ -33,6 +35,53 @@ pub enum Command {
     IsEndOfTopic,
 }
 
-/// A reading session.
+/// A reading session: at most `limit` messages ahead of what the client asked for.
 #[derive(Debug)]
-pub struct Reader {}
+pub struct Reader {
+    link: Link,
+    limit: u32,
+    /// `ahead <= limit`: a client that asks for more than it got is owed nothing later.
+    ahead: u32,
+}
+
+impl Reader {
+    /// A session whose backend half is ready.
+    #[must_use]
+    pub fn new(link: Link, receiver_queue_size: u32) -> Self {
+        Self {
+            link,
+            limit: receiver_queue_size.max(1),
+            ahead: 0,
+        }
+    }
+
+    /// Whether one more message may go to the client.
+    #[must_use]
+    pub const fn wants_delivery(&self) -> bool {
+        self.ahead < self.limit
+    }
+
+    /// A message goes to the client.
+    pub const fn handle_delivery(&mut self) {
+        debug_assert!(self.wants_delivery());
+        self.ahead += 1;
+    }
+
+    pub(super) fn handle_command(
+        &mut self,
+        command: Command,
+        broker: &impl Broker,
+    ) -> Option<Event<'static>> {
+        match command {
+            Command::Next => {
+                self.ahead = self.ahead.saturating_sub(1);
+                None
+            }
+            Command::IsEndOfTopic => Some(Event::EndOfTopic(broker.end_of_topic(self.link))),
+        }
+    }
+
+    pub(super) const fn link(&self) -> Link {
+        self.link
+    }
+}
