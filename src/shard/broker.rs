@@ -1,0 +1,80 @@
+//! Broker → clients: events of the backend find their session by key.
+
+use super::{Effect, Shard, client::Phase, messages};
+use crate::{
+    pulsar::{self, ConnectionKey, Event},
+    session::{MessageId, PublishError, Session, SessionKey},
+    timer::Now,
+};
+
+impl Shard {
+    pub(super) fn broker_bytes(&mut self, now: Now, connection: ConnectionKey, bytes: &[u8]) {
+        let mut input = pulsar::Input::new(bytes);
+        let mut scratch = std::mem::take(&mut self.broker_scratch);
+        while let Some(event) = self
+            .pulsar
+            .next_event(now, connection, &mut input, &mut scratch)
+        {
+            self.broker_event(now, event);
+        }
+        self.broker_scratch = scratch;
+    }
+
+    pub(super) fn broker_event(&mut self, now: Now, event: Event<'_>) {
+        match event {
+            Event::Opened { session } => self.opened(session),
+            Event::OpenFailed { session, error } => self.open_failed(now, session, &error),
+            Event::Receipt {
+                session,
+                message_id,
+            } => self.published(now, session, Ok(message_id)),
+            Event::PublishFailed { session, error } => self.published(now, session, Err(error)),
+            Event::Entry(entry) => self.entry(now, entry),
+            Event::Released { session, messages } => {
+                if let Some(client) = self.clients.get_mut(session)
+                    && let Phase::Open(open) = &mut client.phase
+                    && let Session::Consumer(consumer) = &mut open.session
+                {
+                    consumer.handle_released(messages);
+                    self.resumable.push(session);
+                }
+            }
+            Event::UnsubscribeFailed { session, message } => {
+                self.unsubscribe_failed(now, session, &message);
+            }
+        }
+    }
+
+    /// The oldest publish of a producer has its outcome.
+    fn published(&mut self, now: Now, key: SessionKey, outcome: Result<MessageId, PublishError>) {
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
+        let Phase::Open(open) = &mut client.phase else {
+            return;
+        };
+        let Session::Producer(producer) = &mut open.session else {
+            return;
+        };
+        self.buffers.provide(&mut client.outbox);
+        let event = match &outcome {
+            Ok(message_id) => producer.handle_receipt(message_id),
+            Err(error) => producer.handle_failure(error.clone()),
+        };
+        messages::write(
+            open.dialect,
+            &event,
+            &mut client.outbox.bytes,
+            &mut self.time,
+        );
+        if client.paused {
+            self.resumable.push(key);
+        }
+        if client.outbox.announces() {
+            self.effects.push_back(Effect::WriteClient(key));
+        }
+        if self.draining.is_on() {
+            self.drain_client(now, key);
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! A client as its shard keeps it: from accept to close.
+
+use std::net::SocketAddr;
+
+use super::{outbox::Outbox, unmapped};
+use crate::{
+    dialect::Dialect,
+    http::{route::EndpointKind, upgrade::Accept},
+    session::{Link, Session, Spec},
+    timer::Instant,
+    ws::WebSocket,
+};
+
+/// One client.
+#[derive(Debug)]
+pub(super) struct Client {
+    pub(super) peer: SocketAddr,
+    pub(super) local: SocketAddr,
+    pub(super) phase: Phase,
+    pub(super) outbox: Outbox,
+    /// Bytes received that could not be worked on yet. Empty unless the head is incomplete, the
+    /// handshake waits for the broker, or parsing is paused.
+    pub(super) unparsed: Vec<u8>,
+    /// Its socket is not read: [`super::Effect::Read`] is owed.
+    pub(super) paused: bool,
+    /// This client's share of the shard's `incomplete_bytes`.
+    pub(super) incomplete_bytes: usize,
+    /// When bytes last came or went.
+    pub(super) active: Instant,
+    /// Since when more replies wait than may, without any having been written.
+    pub(super) stalled_since: Option<Instant>,
+}
+
+/// How far a client has come. There is no closing phase: a client that is to be closed is
+/// forgotten, and the runtime sees its last bytes out.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// The request head has not arrived whole.
+    Head,
+    /// The broker's half is being made; the answer to the upgrade waits for it.
+    Opening(Box<Opening>),
+    /// Messages flow.
+    Open(Box<Open>),
+}
+
+/// A handshake that waits for the broker.
+#[derive(Debug)]
+pub(super) struct Opening {
+    pub(super) accept: Accept,
+    pub(super) dialect: Dialect,
+    pub(super) kind: EndpointKind,
+    pub(super) spec: Spec,
+    pub(super) link: Link,
+}
+
+/// A WebSocket with its session.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) dialect: Dialect,
+    pub(super) kind: EndpointKind,
+    pub(super) ws: WebSocket,
+    pub(super) session: Session,
+}
+
+impl Client {
+    pub(super) fn new(now: Instant, peer: SocketAddr, local: SocketAddr) -> Self {
+        Self {
+            peer: unmapped(peer),
+            local: unmapped(local),
+            phase: Phase::Head,
+            outbox: Outbox::default(),
+            unparsed: Vec::new(),
+            paused: false,
+            incomplete_bytes: 0,
+            active: now,
+            stalled_since: None,
+        }
+    }
+}
+
+impl Phase {
+    /// The backend's half, once there is one.
+    pub(super) fn link(&self) -> Option<Link> {
+        match self {
+            Self::Head => None,
+            Self::Opening(opening) => Some(opening.link),
+            Self::Open(open) => Some(open.session.link()),
+        }
+    }
+}

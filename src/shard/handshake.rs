@@ -1,0 +1,149 @@
+//! From the first byte to the 101: what is asked for, whether it may be, and the broker's answer.
+//!
+//! The upgrade is answered only when the broker's half exists, so "open" means "ready", as with the
+//! Java service. Nobody else waits meanwhile.
+
+use super::{
+    Effect, Shard,
+    client::{Open, Opening, Phase},
+};
+use crate::{
+    dialect::Dialect,
+    http::{
+        self, Parsed,
+        refusal::Refusal,
+        route::{self, Endpoint},
+        upgrade::{self, Accept},
+    },
+    session::{OpenError, Session, SessionKey, Spec},
+    timer::Now,
+    ws::{self, WebSocket},
+};
+
+/// A client may send messages before it got its 101; more than this waits in its socket.
+const EARLY_BYTES_MAX: usize = 64 * 1024;
+
+impl Shard {
+    /// Works on the head of the request; tells how many bytes are done with.
+    pub(super) fn head_bytes(&mut self, now: Now, key: SessionKey, bytes: &[u8]) -> usize {
+        let (head, len) = match http::parse(bytes) {
+            Parsed::Partial => return 0,
+            Parsed::Complete { head, len } => (head, len),
+            Parsed::Refused(refusal) => {
+                self.refuse(now, key, &refusal);
+                return bytes.len();
+            }
+        };
+        match asked_for(&head) {
+            Ok((accept, endpoint, dialect, spec)) => {
+                let link = self.pulsar.open(now, key, &spec);
+                if let Some(client) = self.clients.get_mut(key) {
+                    tracing::debug!(peer = %client.peer, local = %client.local, ?spec, "opening");
+                    let kind = endpoint.kind;
+                    let opening = Opening {
+                        accept,
+                        dialect,
+                        kind,
+                        spec,
+                        link,
+                    };
+                    client.phase = Phase::Opening(Box::new(opening));
+                }
+                len
+            }
+            Err(refusal) => {
+                self.refuse(now, key, &refusal);
+                bytes.len()
+            }
+        }
+    }
+
+    /// Keeps what a client said too early, and stops reading a client that says too much.
+    pub(super) fn early_bytes(&mut self, key: SessionKey) {
+        if let Some(client) = self.clients.get_mut(key)
+            && client.unparsed.len() > EARLY_BYTES_MAX
+        {
+            client.paused = true;
+        }
+    }
+
+    /// The broker's half is ready: the upgrade is answered, messages may flow.
+    pub(super) fn opened(&mut self, key: SessionKey) {
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
+        let phase = std::mem::replace(&mut client.phase, Phase::Head);
+        let Phase::Opening(opening) = phase else {
+            client.phase = phase;
+            return;
+        };
+        self.buffers.provide(&mut client.outbox);
+        upgrade::write_switching_protocols(&mut client.outbox.bytes, &opening.accept);
+        let limits = ws::Limits {
+            text_bytes_max: self.config.text_frame_bytes_max,
+            ..ws::Limits::default()
+        };
+        client.phase = Phase::Open(Box::new(Open {
+            dialect: opening.dialect,
+            kind: opening.kind,
+            ws: WebSocket::new(limits),
+            session: Session::new(&opening.spec, opening.link),
+        }));
+        self.announce(key);
+        self.resumable.push(key);
+    }
+
+    /// The broker's half could not be made.
+    pub(super) fn open_failed(&mut self, now: Now, key: SessionKey, error: &OpenError) {
+        let Some(client) = self.clients.get(key) else {
+            return;
+        };
+        if let Phase::Opening(opening) = &client.phase {
+            let refusal = opening.dialect.open_failed(opening.kind, error);
+            self.refuse(now, key, &refusal);
+        }
+    }
+
+    /// The handshake took too long: says at which step, unless nobody spoke at all.
+    pub(super) fn handshake_timeout(&mut self, now: Now, key: SessionKey) {
+        let Some(client) = self.clients.get(key) else {
+            return;
+        };
+        match &client.phase {
+            Phase::Head if client.unparsed.is_empty() => self.abort(now, key),
+            Phase::Opening(opening) => {
+                let step = self.pulsar.waiting_for(opening.link);
+                let seconds = self.config.handshake_timeout.as_secs_f64();
+                let message = format!("The broker did not answer within {seconds} s: {step}");
+                self.refuse(now, key, &Refusal::new(504, message));
+            }
+            Phase::Head | Phase::Open(_) => {
+                self.refuse(
+                    now,
+                    key,
+                    &Refusal::new(408, "The request head did not arrive in time"),
+                );
+            }
+        }
+    }
+
+    /// Answers with an HTTP error and forgets the client.
+    pub(super) fn refuse(&mut self, now: Now, key: SessionKey, refusal: &Refusal) {
+        if let Some(client) = self.clients.get_mut(key) {
+            tracing::debug!(peer = %client.peer, status = refusal.status, message = refusal.message, "refused");
+            refusal.write(&mut client.outbox.bytes);
+            self.finish(now, key);
+        }
+    }
+}
+
+/// What the head asks for, in the order in which the Java service checks it: the path's mount
+/// point, the upgrade, the topic, the parameters.
+fn asked_for(head: &http::RequestHead<'_>) -> Result<(Accept, Endpoint, Dialect, Spec), Refusal> {
+    let mount = route::mount(head.target)?;
+    let accept = upgrade::check(head)?;
+    let endpoint = route::endpoint(&mount)?;
+    let dialect = Dialect::PulsarJson;
+    let spec = dialect.spec(&endpoint)?;
+    Ok((accept, endpoint, dialect, spec))
+}

@@ -1,0 +1,408 @@
+//! A core's world: the clients and the backend of one shard, and the routes between them.
+//!
+//! A `Shard` is one synchronous, deterministic state machine. Bytes enter through `handle_*` and
+//! leave through outboxes; time enters as a parameter and leaves as [`Shard::poll_timeout`]; what
+//! the shard wants of the outer world leaves as [`Shard::poll_effect`]. To drive it: call one
+//! `handle_*` for each completion, then take effects until there are none, then sleep until the
+//! next completion or the timeout. It knows no descriptor, no clock and no field of any format.
+
+mod broker;
+mod client;
+mod drain;
+mod handshake;
+mod messages;
+mod outbox;
+
+use std::{
+    collections::VecDeque,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use slotmap::SlotMap;
+
+use crate::{
+    config::Config,
+    dialect::{self, TimeFormat},
+    pulsar::{self, ConnectionKey, Pulsar, ResolveKey},
+    session::SessionKey,
+    timer::{Instant, Now, Timers},
+};
+use client::{Client, Phase};
+use outbox::Buffers;
+
+/// What the shard wants of the outer world.
+#[derive(Debug)]
+pub enum Effect {
+    /// The client's outbox went from empty to not empty: write it.
+    WriteClient(SessionKey),
+    /// The broker connection's outbox went from empty to not empty: write it.
+    WriteBroker(ConnectionKey),
+    /// A client whose reads had stopped may be read again.
+    Read(SessionKey),
+    /// Write `last` behind what is being written, shut the write side down, read and discard until
+    /// the client has closed too or a deadline passes, then close. The shard has forgotten the key.
+    Finish {
+        /// Whose socket.
+        client: SessionKey,
+        /// The last bytes for it.
+        last: Vec<u8>,
+    },
+    /// Close the socket at once. The shard has forgotten the key.
+    Abort(SessionKey),
+    /// Open a TCP connection; answer with `handle_connected` or `handle_disconnected`.
+    Connect {
+        /// Its name from now on.
+        connection: ConnectionKey,
+        /// Where to.
+        address: SocketAddr,
+    },
+    /// Close a broker's socket. The shard has forgotten the key.
+    Disconnect(ConnectionKey),
+    /// Look a name up; answer with `handle_resolved`.
+    Resolve {
+        /// To be given back with the answer.
+        request: ResolveKey,
+        /// A host name, never an address.
+        host: String,
+        /// For the answer's addresses.
+        port: u16,
+    },
+    /// Every session has ended and the backend has let go.
+    Drained,
+}
+
+/// Deadlines of the shard itself; those of the backend are kept there.
+#[derive(Clone, Copy, Debug)]
+enum Timer {
+    /// The handshake's deadline; afterwards, a look at how long the client has been idle.
+    Client(SessionKey),
+    /// A client that does not read what it is told is given up unless it made progress.
+    Stalled(SessionKey),
+    /// Draining ends, whoever is left.
+    Drain,
+}
+
+/// One core's world.
+#[derive(Debug)]
+pub struct Shard {
+    config: Arc<Config>,
+    clients: SlotMap<SessionKey, Client>,
+    pulsar: Pulsar,
+    /// Reusable space of the client side.
+    scratch: dialect::Scratch,
+    /// Reusable space of the broker side.
+    broker_scratch: pulsar::Scratch,
+    time: TimeFormat,
+    timers: Timers<Timer>,
+    effects: VecDeque<Effect>,
+    buffers: Buffers,
+    /// Clients whose reason to wait is gone; looked at when the call at hand is done.
+    resumable: Vec<SessionKey>,
+    /// Bytes of messages that have not arrived whole, of all clients.
+    incomplete_bytes: usize,
+    incomplete_bytes_max: usize,
+    draining: drain::State,
+}
+
+impl Shard {
+    /// A shard without clients. `index` is its place among the process's shards; `seed` makes
+    /// every choice of chance repeatable; `zone` is the zone in which times are told.
+    #[must_use]
+    pub fn new(config: Arc<Config>, index: usize, seed: u64, zone: jiff::tz::TimeZone) -> Self {
+        let shards = config.cores.max(1);
+        tracing::debug!(shard = index, shards, "shard made");
+        Self {
+            clients: SlotMap::with_key(),
+            pulsar: Pulsar::new(pulsar::Settings::from(&*config), seed),
+            scratch: dialect::Scratch::default(),
+            broker_scratch: pulsar::Scratch::default(),
+            time: TimeFormat::new(zone),
+            timers: Timers::new(),
+            effects: VecDeque::new(),
+            buffers: Buffers::default(),
+            resumable: Vec::new(),
+            incomplete_bytes: 0,
+            incomplete_bytes_max: config.incomplete_messages_bytes_max / shards,
+            draining: drain::State::No,
+            config,
+        }
+    }
+
+    /// A client connected. Its key names its socket from now on.
+    pub fn handle_accepted(&mut self, now: Now, peer: SocketAddr, local: SocketAddr) -> SessionKey {
+        let client = self.clients.insert(Client::new(now.mono, peer, local));
+        self.timers.set(
+            now.mono + self.config.handshake_timeout,
+            Timer::Client(client),
+        );
+        if self.draining.is_on() {
+            self.drain_client(now, client);
+        }
+        client
+    }
+
+    /// Bytes of a client, all of which are taken: what can't be worked on yet is kept.
+    pub fn handle_client_bytes(&mut self, now: Now, client: SessionKey, bytes: &mut [u8]) {
+        self.client_bytes(now, client, bytes);
+        self.settle(now);
+    }
+
+    /// The client's socket ended or failed. The key is forgotten.
+    pub fn handle_client_closed(&mut self, now: Now, client: SessionKey, reason: &str) {
+        if let Some(gone) = self.clients.remove(client) {
+            tracing::debug!(peer = %gone.peer, reason, "client gone");
+            self.release(now, gone);
+        }
+        self.settle(now);
+    }
+
+    /// A whole outbox was written; its buffer comes back.
+    pub fn handle_client_written(&mut self, now: Now, client: SessionKey, buffer: Vec<u8>) {
+        self.buffers.put(buffer);
+        if let Some(client) = self.clients.get_mut(client) {
+            client.outbox.handle_written();
+            client.active = now.mono;
+            client.stalled_since = None;
+        }
+        self.resumable.push(client);
+        self.settle(now);
+    }
+
+    /// Part of an outbox was written: the client is alive, if slow.
+    pub fn handle_client_progress(&mut self, now: Now, client: SessionKey) {
+        if let Some(client) = self.clients.get_mut(client) {
+            client.active = now.mono;
+            if client.stalled_since.is_some() {
+                client.stalled_since = Some(now.mono);
+            }
+        }
+    }
+
+    /// Everything that waits for this client, to be written in one go.
+    pub fn take_client_outbox(&mut self, client: SessionKey) -> Option<Vec<u8>> {
+        self.clients.get_mut(client)?.outbox.take()
+    }
+
+    /// Whether the client's socket may be read. If not, [`Effect::Read`] says when it may again.
+    #[must_use]
+    pub fn reads_client(&self, client: SessionKey) -> bool {
+        self.clients
+            .get(client)
+            .is_some_and(|client| !client.paused)
+    }
+
+    /// A connection to a broker is up.
+    pub fn handle_connected(&mut self, now: Now, connection: ConnectionKey) {
+        self.pulsar.handle_connected(now, connection);
+        self.settle(now);
+    }
+
+    /// A connection to a broker ended, failed, or never came up. The key is forgotten.
+    pub fn handle_disconnected(&mut self, now: Now, connection: ConnectionKey, reason: &str) {
+        self.pulsar.handle_disconnected(now, connection, reason);
+        self.settle(now);
+    }
+
+    /// Bytes of a broker, all of which are taken.
+    pub fn handle_broker_bytes(&mut self, now: Now, connection: ConnectionKey, bytes: &mut [u8]) {
+        self.broker_bytes(now, connection, bytes);
+        self.settle(now);
+    }
+
+    /// Everything that waits for this connection, to be written in one go.
+    pub fn take_broker_outbox(&mut self, connection: ConnectionKey) -> Option<Bytes> {
+        self.pulsar.take_outbox(connection)
+    }
+
+    /// The answer to [`Effect::Resolve`].
+    pub fn handle_resolved(
+        &mut self,
+        now: Now,
+        request: ResolveKey,
+        answer: Result<Vec<SocketAddr>, String>,
+    ) {
+        self.pulsar.handle_resolved(now, request, answer);
+        self.settle(now);
+    }
+
+    /// Time has come: runs every deadline that is due.
+    pub fn handle_timeout(&mut self, now: Now) {
+        while let Some(timer) = self.timers.pop_due(now.mono) {
+            match timer {
+                Timer::Client(client) => self.client_timeout(now, client),
+                Timer::Stalled(client) => self.stalled_timeout(now, client),
+                Timer::Drain => self.drain_timeout(now),
+            }
+        }
+        self.pulsar.handle_timeout(now);
+        self.settle(now);
+    }
+
+    /// When to call [`Shard::handle_timeout`].
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        [self.timers.next_deadline(), self.pulsar.poll_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// The next thing to do in the outer world.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects
+            .pop_front()
+            .or_else(|| self.pulsar.poll_effect().map(Effect::from))
+    }
+
+    /// How many clients this shard has.
+    #[must_use]
+    pub fn clients(&self) -> usize {
+        self.clients.len()
+    }
+
+    /// Works off what a call set in motion: events of the backend that came without bytes, and
+    /// clients that may go on.
+    fn settle(&mut self, now: Now) {
+        loop {
+            if let Some(event) = self.pulsar.poll_event() {
+                self.broker_event(now, event);
+            } else if let Some(client) = self.resumable.pop() {
+                self.resume(now, client);
+            } else {
+                break;
+            }
+        }
+        self.check_drained();
+    }
+
+    /// Says once that the client has something to be written.
+    fn announce(&mut self, key: SessionKey) {
+        if let Some(client) = self.clients.get_mut(key)
+            && client.outbox.announces()
+        {
+            self.effects.push_back(Effect::WriteClient(key));
+        }
+    }
+
+    /// Forgets a client: its last words are written, then its socket is closed.
+    fn finish(&mut self, now: Now, key: SessionKey) {
+        if let Some(mut client) = self.clients.remove(key) {
+            let last = client.outbox.take_last();
+            self.effects.push_back(Effect::Finish { client: key, last });
+            self.release(now, client);
+        }
+    }
+
+    /// Forgets a client without a word.
+    fn abort(&mut self, now: Now, key: SessionKey) {
+        if let Some(client) = self.clients.remove(key) {
+            self.effects.push_back(Effect::Abort(key));
+            self.release(now, client);
+        }
+    }
+
+    /// Gives back what a removed client held.
+    fn release(&mut self, now: Now, client: Client) {
+        self.incomplete_bytes -= client.incomplete_bytes;
+        if let Some(link) = client.phase.link() {
+            self.pulsar.close(now, link);
+        }
+        self.buffers.put(client.outbox.into_buffer());
+    }
+
+    /// A client's deadline: the handshake's, or a look at its idleness.
+    fn client_timeout(&mut self, now: Now, key: SessionKey) {
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
+        match &mut client.phase {
+            Phase::Open(open) => {
+                let idle = self.config.idle_timeout;
+                let deadline = client.active + idle;
+                if now.mono < deadline {
+                    self.timers.set(deadline, Timer::Client(key));
+                    return;
+                }
+                let millis = idle.as_millis();
+                let reason = format!(
+                    "java.util.concurrent.TimeoutException: Idle timeout expired: {millis}/{millis} ms"
+                );
+                open.ws.close(
+                    &mut client.outbox.bytes,
+                    crate::ws::frame::GOING_AWAY,
+                    &reason,
+                );
+                self.finish(now, key);
+            }
+            Phase::Head | Phase::Opening(_) => self.handshake_timeout(now, key),
+        }
+    }
+
+    /// A client that had too much to read made no progress for the whole stall timeout?
+    fn stalled_timeout(&mut self, now: Now, key: SessionKey) {
+        let timeout = self.config.stalled_timeout;
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
+        let Some(since) = client.stalled_since else {
+            return;
+        };
+        if now.mono < since + timeout {
+            self.timers.set(since + timeout, Timer::Stalled(key));
+        } else {
+            self.close_overloaded(now, key, "replies are not read");
+        }
+    }
+
+    /// Gives up a client that costs more than it may.
+    fn close_overloaded(&mut self, now: Now, key: SessionKey, reason: &str) {
+        if let Some(client) = self.clients.get_mut(key) {
+            tracing::warn!(peer = %client.peer, reason, "client given up");
+            if let Phase::Open(open) = &mut client.phase {
+                open.ws.close(
+                    &mut client.outbox.bytes,
+                    crate::ws::frame::TRY_AGAIN_LATER,
+                    reason,
+                );
+            }
+            self.finish(now, key);
+        }
+    }
+}
+
+impl From<pulsar::Effect> for Effect {
+    fn from(effect: pulsar::Effect) -> Self {
+        match effect {
+            pulsar::Effect::Resolve {
+                request,
+                host,
+                port,
+            } => Self::Resolve {
+                request,
+                host,
+                port,
+            },
+            pulsar::Effect::Connect {
+                connection,
+                address,
+            } => Self::Connect {
+                connection,
+                address,
+            },
+            pulsar::Effect::Write(connection) => Self::WriteBroker(connection),
+            pulsar::Effect::Disconnect(connection) => Self::Disconnect(connection),
+        }
+    }
+}
+
+/// Dual-stack sockets tell IPv4 peers as mapped IPv6 addresses; people know them as IPv4.
+fn unmapped(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V6(ip) => ip.to_ipv4_mapped().map_or(address, |ip| {
+            SocketAddr::new(IpAddr::V4(ip), address.port())
+        }),
+        IpAddr::V4(_) => address,
+    }
+}
