@@ -1,0 +1,318 @@
+//! Standard-alphabet base64 (RFC 4648, section 4) as `java.util.Base64` reads and writes it.
+//!
+//! The decoder of JDK 17 takes padding or leaves it, ignores the unused bits of the last character, and refuses everything else:
+//! white space, the url-safe alphabet, padding that is misplaced or too long. Clients of the Java service see the messages of its
+//! exceptions, so [`DecodeError`] says the same sentences; `tests/data/base64-jdk17.txt` holds the decoder's own answers.
+//!
+//! Whole groups of four go through `base64-simd`, which knows neither optional padding nor loose bits, so the last group is done here.
+//! What this fast way declines is decoded again by [`decode_scalar`], the plain form of the algorithm, which finds the error's place.
+//!
+//! Java decodes a `String`, turning it into Latin-1 first: `é` is one wrong character there, and two bytes of the UTF-8 text given here.
+//! Errors speak of characters as Java does.
+
+use std::fmt;
+
+use base64_simd::{AsOut, STANDARD, STANDARD_NO_PAD};
+use bytes::BytesMut;
+
+/// Why a text is not base64; displays the message of the exception that `java.util.Base64.Decoder` throws.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DecodeError {
+    /// A text of a single character.
+    TooShort,
+    /// A character outside the alphabet, in Latin-1; Java prints it as a signed byte, `é` as `-17`.
+    IllegalCharacter(i8),
+    /// Padding where none belongs, or one `=` where two belong.
+    WrongEnding,
+    /// Something follows the padding; counted in characters.
+    IncorrectEnding(usize),
+    /// A group of one character, which holds six bits and no byte.
+    DanglingBits,
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::TooShort => {
+                f.write_str("Input byte[] should at least have 2 bytes for base64 bytes")
+            }
+            Self::IllegalCharacter(byte) => {
+                let sign = if byte < 0 { "-" } else { "" };
+                write!(
+                    f,
+                    "Illegal base64 character {sign}{:x}",
+                    byte.unsigned_abs()
+                )
+            }
+            Self::WrongEnding => f.write_str("Input byte array has wrong 4-byte ending unit"),
+            Self::IncorrectEnding(at) => {
+                write!(f, "Input byte array has incorrect ending byte at {at}")
+            }
+            Self::DanglingBits => f.write_str("Last unit does not have enough valid bits"),
+        }
+    }
+}
+
+impl std::error::Error for DecodeError {}
+
+/// How many bytes `src` decodes to, if it is valid: read off its length and the `=` at its end.
+#[must_use]
+pub fn decoded_len(src: &[u8]) -> usize {
+    let characters = match src {
+        [text @ .., b'=', b'='] | [text @ .., b'='] => text.len(),
+        text => text.len(),
+    };
+    characters / 4 * 3 + characters % 4 * 3 / 4
+}
+
+/// Decodes `src` behind what `dst` holds, straight into its spare capacity; on error `dst` is left as it was.
+pub fn decode_append(src: &[u8], dst: &mut BytesMut) -> Result<(), DecodeError> {
+    let (head, tail) = split(src);
+    let head_len = head.len() / 4 * 3;
+    dst.reserve(head_len + 3);
+    let spare = dst.spare_capacity_mut();
+    if let Some(tail) = decode_group(tail)
+        && let Some(room) = spare.get_mut(..head_len)
+        && let Ok(decoded) = STANDARD_NO_PAD.decode(head, room.as_out())
+        && decoded.len() == head_len
+    {
+        let filled = dst.len() + head_len;
+        #[allow(
+            unsafe_code,
+            reason = "zeroing the room first would be a second pass over every payload"
+        )]
+        // SAFETY: the capacity was reserved above, and the decoder wrote all `head_len` bytes behind the old length.
+        unsafe {
+            dst.set_len(filled);
+        }
+        dst.extend_from_slice(tail.bytes());
+        return Ok(());
+    }
+    dst.extend_from_slice(&decode_explaining(src)?);
+    Ok(())
+}
+
+/// Decodes `src` into a vector of its own.
+pub fn decode_vec(src: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    let (head, tail) = split(src);
+    let mut decoded = Vec::with_capacity(src.len() / 4 * 3 + 3);
+    if let Some(tail) = decode_group(tail)
+        && STANDARD_NO_PAD.decode_append(head, &mut decoded).is_ok()
+    {
+        decoded.extend_from_slice(tail.bytes());
+        return Ok(decoded);
+    }
+    decode_explaining(src)
+}
+
+/// How many characters `n` bytes become, padding included.
+#[must_use]
+pub const fn encoded_len(n: usize) -> usize {
+    n.div_ceil(3) * 4
+}
+
+/// Appends `src` to `dst` as padded base64.
+pub fn encode_append(src: &[u8], dst: &mut Vec<u8>) {
+    dst.reserve(encoded_len(src.len()));
+    STANDARD.encode_append(src, dst);
+}
+
+/// Parts whole groups of four from the last group, which alone may be short or padded.
+fn split(src: &[u8]) -> (&[u8], &[u8]) {
+    let groups = src.len().saturating_sub(1) / 4;
+    src.split_at(groups * 4)
+}
+
+/// The bytes of one group: at most three.
+struct Group {
+    bytes: [u8; 3],
+    len: usize,
+}
+
+impl Group {
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+/// Decodes a last group of up to four characters, if it is one that Java takes.
+fn decode_group(group: &[u8]) -> Option<Group> {
+    let text = match group {
+        [text @ .., b'=', b'='] if text.len() == 2 => text,
+        [text @ .., b'='] if text.len() == 3 => text,
+        text => text,
+    };
+    let mut bits = 0;
+    for (i, &byte) in text.iter().enumerate() {
+        bits |= sextet(byte)? << (26 - 6 * i);
+    }
+    let len = match text.len() {
+        0 => 0,
+        n @ 2..=4 => n - 1,
+        _ => return None,
+    };
+    let [a, b, c, _] = u32::to_be_bytes(bits);
+    Some(Group {
+        bytes: [a, b, c],
+        len,
+    })
+}
+
+/// The value of a character of the alphabet.
+fn sextet(byte: u8) -> Option<u32> {
+    let value = match byte {
+        b'A'..=b'Z' => byte - b'A',
+        b'a'..=b'z' => byte - b'a' + 26,
+        b'0'..=b'9' => byte - b'0' + 52,
+        b'+' => 62,
+        b'/' => 63,
+        _ => return None,
+    };
+    Some(u32::from(value))
+}
+
+/// The slow way, over the characters that Java would see.
+#[cold]
+fn decode_explaining(src: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    // `String.getBytes(ISO_8859_1)` writes `?` for every character that Latin-1 lacks.
+    let latin1: Vec<u8> = String::from_utf8_lossy(src)
+        .chars()
+        .map(|c| u8::try_from(c).unwrap_or(b'?'))
+        .collect();
+    decode_scalar(&latin1)
+}
+
+/// `Decoder.decode0` of JDK 17, one character at a time: the twin of the fast way, and the one that knows what is wrong.
+fn decode_scalar(src: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    if src.len() == 1 {
+        return Err(DecodeError::TooShort);
+    }
+    let mut decoded = Vec::with_capacity(src.len() / 4 * 3 + 3);
+    let mut bits: u32 = 0;
+    let mut held = 0; // characters of the open group, 0 to 3
+    let mut at = 0;
+    while let Some(&byte) = src.get(at) {
+        at += 1;
+        match sextet(byte) {
+            Some(value) => bits = bits << 6 | value,
+            None if byte == b'=' => {
+                let second_missing = held == 2 && src.get(at) != Some(&b'=');
+                if held == 0 || second_missing {
+                    return Err(DecodeError::WrongEnding);
+                }
+                at += usize::from(held == 2);
+                break;
+            }
+            None => return Err(DecodeError::IllegalCharacter(byte.cast_signed())),
+        }
+        held += 1;
+        if held == 4 {
+            let [_, a, b, c] = bits.to_be_bytes();
+            decoded.extend_from_slice(&[a, b, c]);
+            (bits, held) = (0, 0);
+        }
+    }
+    let [_, a, b, _] = (bits << (6 * (4 - held))).to_be_bytes();
+    match held {
+        0 => {}
+        2 => decoded.push(a),
+        3 => decoded.extend_from_slice(&[a, b]),
+        _ => return Err(DecodeError::DanglingBits),
+    }
+    if at < src.len() {
+        return Err(DecodeError::IncorrectEnding(at));
+    }
+    Ok(decoded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Lines of `tests/data/base64-jdk17.txt`: the input, and what JDK 17 answered.
+    fn vectors() -> impl Iterator<Item = (Vec<u8>, Result<Vec<u8>, &'static str>)> {
+        let lines = include_str!("../../tests/data/base64-jdk17.txt").lines();
+        lines.filter_map(|line| {
+            let (input, answer) = line.strip_prefix("in ")?.split_once(' ')?;
+            let (kind, rest) = answer.split_once(' ')?;
+            let expected = if kind == "ok" {
+                Ok(unhex(rest))
+            } else {
+                Err(rest)
+            };
+            Some((unhex(input), expected))
+        })
+    }
+
+    fn unhex(text: &str) -> Vec<u8> {
+        let digits = text.trim_start_matches('-');
+        (0..digits.len())
+            .step_by(2)
+            .map(|i| u8::from_str_radix(&digits[i..i + 2], 16).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn answers_as_jdk_17_does() {
+        let mut seen = 0;
+        for (input, expected) in vectors() {
+            let shown = String::from_utf8_lossy(&input).into_owned();
+            let expected = expected.map_err(ToOwned::to_owned);
+            assert_eq!(
+                decode_vec(&input).map_err(|e| e.to_string()),
+                expected,
+                "{shown:?}"
+            );
+            assert_eq!(
+                decode_explaining(&input).map_err(|e| e.to_string()),
+                expected,
+                "scalar, {shown:?}"
+            );
+            let mut appended = BytesMut::from(&b"before"[..]);
+            let result = decode_append(&input, &mut appended).map_err(|e| e.to_string());
+            let left = appended
+                .strip_prefix(b"before")
+                .map(<[u8]>::to_vec)
+                .unwrap();
+            match expected {
+                Ok(bytes) => {
+                    assert_eq!((result, &left), (Ok(()), &bytes), "{shown:?}");
+                    assert_eq!(decoded_len(&input), bytes.len(), "{shown:?}");
+                }
+                Err(message) => assert_eq!((result, left), (Err(message), vec![]), "{shown:?}"),
+            }
+            seen += 1;
+        }
+        assert!(seen > 700, "only {seen} vectors");
+    }
+
+    proptest! {
+        #[test]
+        fn decodes_what_it_encodes(bytes: Vec<u8>, padded: bool) {
+            let mut text = b"x".to_vec();
+            encode_append(&bytes, &mut text);
+            prop_assert_eq!(text.len() - 1, encoded_len(bytes.len()));
+            let text = if padded { &text[1..] } else { text[1..].trim_ascii_end().split(|&b| b == b'=').next().unwrap() };
+            prop_assert_eq!(decoded_len(text), bytes.len());
+            let mut appended = BytesMut::new();
+            prop_assert_eq!(decode_append(text, &mut appended), Ok(()));
+            prop_assert_eq!(&appended[..], &bytes[..]);
+            prop_assert_eq!(decode_vec(text), Ok(bytes));
+        }
+
+        #[test]
+        fn equals_the_scalar_twin(text in "[A-Za-z0-9+/]{0,90}[A-Za-z0-9+/=_ é€]{0,4}[A-Za-z0-9+/]{0,40}=?=?=?") {
+            let twin = decode_explaining(text.as_bytes());
+            prop_assert_eq!(&decode_vec(text.as_bytes()), &twin);
+            let mut appended = BytesMut::new();
+            let result = decode_append(text.as_bytes(), &mut appended);
+            prop_assert_eq!(result.map(|()| appended.to_vec()), twin);
+        }
+
+        #[test]
+        fn any_bytes_are_answered(bytes: Vec<u8>) {
+            prop_assert_eq!(decode_vec(&bytes), decode_explaining(&bytes));
+        }
+    }
+}
