@@ -1,0 +1,497 @@
+//! The WebSocket protocol of RFC 6455, server side, as a machine over bytes.
+//!
+//! [`WebSocket`] pulls messages out of the bytes that a socket received and appends what has to be answered to the
+//! bytes that go out. It knows sockets as little as it knows what the messages mean, and it holds memory only while a
+//! message or a header is incomplete. Where the close texts are Jetty's, clients of the Java service know them.
+
+pub mod frame;
+#[cfg(test)]
+mod tests;
+mod utf8;
+
+use std::mem;
+
+use crate::codec::mask::{mask, mask_append, rotate};
+use frame::{HEADER_BYTES_MAX, Header, Opcode, close_code};
+
+/// Room that an assembly keeps from one message to the next while more input is at hand.
+const ASSEMBLY_KEPT_BYTES: usize = 64 * 1024;
+
+/// The most room that a frame gets on the word of its header alone; what goes beyond has to arrive.
+const TRUSTED_BYTES: usize = 64 * 1024;
+
+/// Received bytes, consumed from the front. What is taken stays borrowed from the receive buffer, not from here.
+#[derive(Debug)]
+pub struct Input<'a> {
+    rest: &'a mut [u8],
+}
+
+impl<'a> Input<'a> {
+    /// A cursor at the start of `bytes`.
+    pub fn new(bytes: &'a mut [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    /// How many bytes have not been taken.
+    pub fn remaining(&self) -> usize {
+        self.rest.len()
+    }
+
+    /// The bytes not yet taken.
+    pub fn rest(&self) -> &[u8] {
+        self.rest
+    }
+
+    /// Takes the next `bytes_max` bytes, or what there is of them.
+    pub fn take(&mut self, bytes_max: usize) -> &'a mut [u8] {
+        let rest = mem::take(&mut self.rest);
+        let at = bytes_max.min(rest.len());
+        let (taken, rest) = rest.split_at_mut(at);
+        self.rest = rest;
+        taken
+    }
+}
+
+/// How long messages may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest text message in bytes (`webSocketMaxTextFrameSize`).
+    pub text_bytes_max: usize,
+    /// The longest binary message in bytes.
+    pub binary_bytes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            text_bytes_max: 1_048_576,
+            binary_bytes_max: 65_536,
+        }
+    }
+}
+
+/// What a client sent.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Incoming<'a> {
+    /// A text message, checked to be UTF-8. Whoever reads it may decode it in place.
+    Text(&'a mut [u8]),
+    /// A binary message; no endpoint takes any, so its bytes were not kept.
+    Binary,
+    /// A pong with its data.
+    Pong(&'a [u8]),
+    /// The client's close frame, already answered. Nothing comes after it.
+    Closed {
+        /// The status code, where the frame had one.
+        code: Option<u16>,
+        /// The reason, possibly empty.
+        reason: &'a str,
+    },
+}
+
+/// A breach of the protocol or of a limit, in the terms of the close frame that answers it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The status code to close with.
+    pub code: u16,
+    /// The reason to close with.
+    pub reason: String,
+}
+
+impl Violation {
+    fn protocol(reason: &str) -> Self {
+        Self {
+            code: close_code::PROTOCOL_ERROR,
+            reason: reason.to_owned(),
+        }
+    }
+
+    fn not_utf8(fault: utf8::Fault) -> Self {
+        Self {
+            code: close_code::INVALID_PAYLOAD,
+            reason: fault.to_string(),
+        }
+    }
+}
+
+/// One client's WebSocket.
+///
+/// Give each run of received bytes to [`next_message`](Self::next_message) as an [`Input`] and call it until it
+/// returns `None`: the input is then consumed whole. It is fine to stop earlier and to come back with the rest. What
+/// has to be answered (pongs, the echo of a close) is appended to `out` in the order of arrival. After a
+/// [`Violation`] the caller closes with its code and reason; from then on, as after the client's close, whatever
+/// still arrives is swallowed.
+///
+/// Once [`close`](Self::close) was called nothing more is appended to `out`, and data messages are read but dropped:
+/// only the client's close frame is still waited for.
+#[derive(Debug)]
+pub struct WebSocket {
+    limits: Limits,
+    /// The start of a header whose end has not arrived. At most one byte less than the longest header.
+    header: [u8; HEADER_BYTES_MAX],
+    header_bytes: u8,
+    /// The frame whose payload is being read.
+    frame: Option<Frame>,
+    /// The kind of the message that waits for its next fragment.
+    fragmented: Option<Data>,
+    /// Payload bytes announced by the frames of the current data message.
+    message_bytes: u64,
+    /// The unmasked bytes of a text message that does not lie whole in one input.
+    assembly: Vec<u8>,
+    /// How many bytes of `assembly` are known to be whole characters; never more than its length.
+    checked_bytes: usize,
+    /// The unmasked payload of the control frame being read, or last read.
+    control: Vec<u8>,
+    close_sent: bool,
+    close_received: bool,
+    violated: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Data {
+    Text,
+    Binary,
+}
+
+/// A frame with the part of its payload that has not been read.
+#[derive(Clone, Copy, Debug)]
+struct Frame {
+    opcode: Opcode,
+    /// The message a data frame belongs to.
+    data: Data,
+    fin: bool,
+    /// A text message of one frame, of which nothing was read: it can stay where it is.
+    untouched: bool,
+    /// The masking key, rotated to the next byte.
+    key: [u8; 4],
+    left_bytes: usize,
+}
+
+/// Where the next message lies; names no borrow of the machine, so that the machine can look for it in a loop.
+enum Found<'b> {
+    Nothing,
+    TextInPlace(&'b mut [u8]),
+    TextAssembled,
+    Binary,
+    Pong,
+    Closed,
+}
+
+impl WebSocket {
+    /// A WebSocket just after its upgrade.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            header: [0; HEADER_BYTES_MAX],
+            header_bytes: 0,
+            frame: None,
+            fragmented: None,
+            message_bytes: 0,
+            assembly: Vec::new(),
+            checked_bytes: 0,
+            control: Vec::new(),
+            close_sent: false,
+            close_received: false,
+            violated: false,
+        }
+    }
+
+    /// The next message of `input`, or `None` when all of `input` has been consumed.
+    ///
+    /// A message of one frame that lies whole in the input is unmasked there and borrowed from there; others are put
+    /// together inside. A violation is returned once; nothing is parsed after it.
+    pub fn next_message<'m, 'b: 'm>(
+        &'m mut self,
+        input: &mut Input<'b>,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<Incoming<'m>>, Violation> {
+        let found = match self.find(input, out) {
+            Ok(found) => found,
+            Err(violation) => {
+                self.violated = true;
+                self.release();
+                return Err(violation);
+            }
+        };
+        Ok(match found {
+            Found::Nothing => None,
+            Found::TextInPlace(text) => Some(Incoming::Text(text)),
+            Found::TextAssembled => Some(Incoming::Text(&mut self.assembly)),
+            Found::Binary => Some(Incoming::Binary),
+            Found::Pong => Some(Incoming::Pong(&self.control)),
+            Found::Closed => {
+                let (code, reason) = close_payload(&self.control)?;
+                Some(Incoming::Closed { code, reason })
+            }
+        })
+    }
+
+    /// The memory held for a message that is incomplete, in bytes.
+    pub fn incomplete_bytes(&self) -> usize {
+        self.assembly.capacity()
+    }
+
+    /// Appends our close frame, once: later calls, and calls after the client's close was answered, do nothing. The
+    /// reason is cut to the 123 bytes that fit, at the end of a character.
+    pub fn close(&mut self, out: &mut Vec<u8>, code: u16, reason: &str) {
+        if !self.close_sent {
+            self.close_sent = true;
+            frame::write_close(out, code, reason);
+        }
+    }
+
+    /// Whether our close frame has been appended, of our own accord or as an answer.
+    pub fn close_sent(&self) -> bool {
+        self.close_sent
+    }
+
+    /// Whether the client's close frame has been read.
+    pub fn close_received(&self) -> bool {
+        self.close_received
+    }
+
+    fn find<'b>(
+        &mut self,
+        input: &mut Input<'b>,
+        out: &mut Vec<u8>,
+    ) -> Result<Found<'b>, Violation> {
+        if self.violated || self.close_received {
+            input.take(usize::MAX);
+            self.release();
+            return Ok(Found::Nothing);
+        }
+        if !self.incomplete_text() {
+            self.assembly.clear();
+            self.checked_bytes = 0;
+            if self.assembly.capacity() > ASSEMBLY_KEPT_BYTES {
+                self.assembly = Vec::new();
+            }
+        }
+        loop {
+            let frame = match self.frame.take() {
+                Some(frame) => frame,
+                None => match self.next_header(input)? {
+                    Some(header) => self.begin_frame(header)?,
+                    None => break,
+                },
+            };
+            let found = if frame.opcode.is_control() {
+                self.read_control(frame, input, out)?
+            } else if frame.data == Data::Text {
+                self.read_text(frame, input)?
+            } else {
+                self.skip_binary(frame, input)
+            };
+            match found {
+                Found::Nothing if self.frame.is_some() => break,
+                Found::Nothing => {}
+                Found::TextAssembled if self.close_sent => {
+                    self.assembly.clear();
+                    self.checked_bytes = 0;
+                }
+                Found::TextInPlace(_) | Found::Binary if self.close_sent => {}
+                found => return Ok(found),
+            }
+        }
+        if !self.incomplete_text() {
+            self.release();
+        }
+        Ok(Found::Nothing)
+    }
+
+    /// Whether `assembly` belongs to a text message that goes on.
+    fn incomplete_text(&self) -> bool {
+        self.fragmented == Some(Data::Text)
+            || self
+                .frame
+                .is_some_and(|frame| !frame.opcode.is_control() && frame.data == Data::Text)
+    }
+
+    /// Gives back the assembly's memory: a socket between messages holds none.
+    fn release(&mut self) {
+        self.assembly = Vec::new();
+        self.checked_bytes = 0;
+    }
+
+    /// Takes a header from the input, together with the part of it that came before. An incomplete one is kept.
+    fn next_header(&mut self, input: &mut Input<'_>) -> Result<Option<Header>, Violation> {
+        let broken = |error: frame::HeaderError| Violation::protocol(error.text());
+        if self.header_bytes == 0
+            && let Some((header, bytes)) = Header::decode(input.rest()).map_err(broken)?
+        {
+            input.take(bytes);
+            return Ok(Some(header));
+        }
+        while let [byte] = input.take(1) {
+            let at = usize::from(self.header_bytes);
+            self.header[at] = *byte;
+            self.header_bytes += 1;
+            if let Some((header, _)) = Header::decode(&self.header[..=at]).map_err(broken)? {
+                self.header_bytes = 0;
+                return Ok(Some(header));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Judges a frame by its header, before any of its payload is read.
+    fn begin_frame(&mut self, header: Header) -> Result<Frame, Violation> {
+        let Some(key) = header.mask else {
+            return Err(Violation::protocol("Client frames must be masked"));
+        };
+        let begun = self.fragmented;
+        let data = match (header.opcode, begun) {
+            (Opcode::Continuation, Some(data)) => data,
+            (Opcode::Continuation, None) => {
+                return Err(Violation::protocol("No message to continue"));
+            }
+            (Opcode::Text | Opcode::Binary, Some(_)) => {
+                return Err(Violation::protocol(
+                    "A new message within a fragmented message",
+                ));
+            }
+            (Opcode::Binary, None) => Data::Binary,
+            (Opcode::Text | Opcode::Close | Opcode::Ping | Opcode::Pong, _) => Data::Text,
+        };
+        if header.opcode.is_control() {
+            self.control.clear();
+        } else {
+            if begun.is_none() {
+                self.message_bytes = 0;
+            }
+            self.message_bytes = self.message_bytes.saturating_add(header.payload_bytes);
+            self.check_size(data)?;
+            self.fragmented = (!header.fin).then_some(data);
+        }
+        Ok(Frame {
+            opcode: header.opcode,
+            data,
+            fin: header.fin,
+            untouched: header.opcode == Opcode::Text && header.fin,
+            key,
+            // The size was checked against a limit that is itself a usize.
+            left_bytes: usize::try_from(header.payload_bytes).unwrap_or(usize::MAX),
+        })
+    }
+
+    /// As in Jetty, the sum over a message's fragments counts, and the frame that exceeds it is not read.
+    fn check_size(&self, data: Data) -> Result<(), Violation> {
+        let (kind, bytes_max) = match data {
+            Data::Text => ("Text", self.limits.text_bytes_max),
+            Data::Binary => ("Binary", self.limits.binary_bytes_max),
+        };
+        let bytes = self.message_bytes;
+        if bytes <= bytes_max as u64 {
+            return Ok(());
+        }
+        Err(Violation {
+            code: close_code::MESSAGE_TOO_BIG,
+            reason: format!("{kind} message size [{bytes}] exceeds maximum size [{bytes_max}]"),
+        })
+    }
+
+    /// Reads what there is of a text frame: in place where the whole message lies in the input.
+    fn read_text<'b>(
+        &mut self,
+        mut frame: Frame,
+        input: &mut Input<'b>,
+    ) -> Result<Found<'b>, Violation> {
+        if frame.untouched && input.remaining() >= frame.left_bytes {
+            let text = input.take(frame.left_bytes);
+            mask(text, frame.key);
+            utf8::check(text).map_err(Violation::not_utf8)?;
+            return Ok(Found::TextInPlace(text));
+        }
+        let chunk = input.take(frame.left_bytes);
+        if !chunk.is_empty() {
+            self.assembly.reserve(frame.left_bytes.min(TRUSTED_BYTES));
+            mask_append(&mut self.assembly, chunk, frame.key);
+            frame.key = rotate(frame.key, chunk.len());
+            frame.left_bytes -= chunk.len();
+            frame.untouched = false;
+            let fresh = &self.assembly[self.checked_bytes..];
+            self.checked_bytes += utf8::check_prefix(fresh).map_err(Violation::not_utf8)?;
+        }
+        if frame.left_bytes > 0 {
+            self.frame = Some(frame);
+            return Ok(Found::Nothing);
+        }
+        if !frame.fin {
+            return Ok(Found::Nothing);
+        }
+        if self.checked_bytes < self.assembly.len() {
+            return Err(Violation::not_utf8(utf8::Fault::Incomplete));
+        }
+        Ok(Found::TextAssembled)
+    }
+
+    /// Reads over a binary frame.
+    fn skip_binary<'b>(&mut self, mut frame: Frame, input: &mut Input<'_>) -> Found<'b> {
+        frame.left_bytes -= input.take(frame.left_bytes).len();
+        if frame.left_bytes > 0 {
+            self.frame = Some(frame);
+            return Found::Nothing;
+        }
+        if frame.fin {
+            Found::Binary
+        } else {
+            Found::Nothing
+        }
+    }
+
+    /// Reads what there is of a control frame, and answers it when it is whole.
+    fn read_control<'b>(
+        &mut self,
+        mut frame: Frame,
+        input: &mut Input<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Found<'b>, Violation> {
+        let chunk = input.take(frame.left_bytes);
+        mask_append(&mut self.control, chunk, frame.key);
+        frame.key = rotate(frame.key, chunk.len());
+        frame.left_bytes -= chunk.len();
+        if frame.left_bytes > 0 {
+            self.frame = Some(frame);
+            return Ok(Found::Nothing);
+        }
+        match frame.opcode {
+            Opcode::Ping => {
+                if !self.close_sent {
+                    frame::write_pong(out, &self.control);
+                }
+                Ok(Found::Nothing)
+            }
+            Opcode::Close => {
+                close_payload(&self.control)?;
+                self.close_received = true;
+                if !self.close_sent {
+                    self.close_sent = true;
+                    frame::write_control(out, Opcode::Close, &self.control);
+                }
+                Ok(Found::Closed)
+            }
+            Opcode::Pong | Opcode::Continuation | Opcode::Text | Opcode::Binary => Ok(Found::Pong),
+        }
+    }
+}
+
+/// Reads the payload of a close frame: nothing, or a code and a reason.
+fn close_payload(payload: &[u8]) -> Result<(Option<u16>, &str), Violation> {
+    let Some((code, reason)) = payload.split_first_chunk() else {
+        return if payload.is_empty() {
+            Ok((None, ""))
+        } else {
+            Err(Violation::protocol("A close code has two bytes"))
+        };
+    };
+    let code = u16::from_be_bytes(*code);
+    if !close_code::may_travel(code) {
+        return Err(Violation::protocol(&format!(
+            "Close code {code} must not be sent"
+        )));
+    }
+    let reason = simdutf8::basic::from_utf8(reason).map_err(|_| Violation {
+        code: close_code::INVALID_PAYLOAD,
+        reason: "Invalid Close Reason".to_owned(),
+    })?;
+    Ok((Some(code), reason))
+}
