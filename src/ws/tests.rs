@@ -322,7 +322,7 @@ fn sizes_are_judged_by_the_header() {
     let longest = "x".repeat(limits.text_bytes_max);
     let mut driven = Driven::with_limits(limits);
     driven.feed(&client_frame(true, Opcode::Text, longest.as_bytes()));
-    driven.feed(&client_frame(true, Opcode::Binary, &[0; 65_536]));
+    driven.feed(&client_frame(true, Opcode::Binary, &vec![0; 65_536]));
     driven.feed(&client_frame(true, Opcode::Text, longest.as_bytes()));
     let texts = [
         Seen::Text(longest.clone()),
