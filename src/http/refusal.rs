@@ -1,0 +1,239 @@
+//! The answer to a request that becomes no WebSocket.
+//!
+//! People and programs read the Java service's refusals: the status, and the sentence in Jetty's error page. So the
+//! page here has the same form, and its text is escaped and encoded as Jetty does it.
+
+use std::borrow::Cow;
+use std::io::Write;
+
+/// A response that ends the connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: u16,
+    /// What the page says, unescaped.
+    pub message: String,
+    /// Headers besides those that every refusal has. Neither names nor values may contain line ends.
+    pub headers: Vec<(&'static str, String)>,
+    /// The path that was asked for, for the page; never the query, which may hold a token.
+    pub path: String,
+}
+
+impl Refusal {
+    /// A refusal that says `message`.
+    pub fn new(status: u16, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            message: message.into(),
+            headers: Vec::new(),
+            path: String::new(),
+        }
+    }
+
+    /// A refusal that has no more to say than its status does.
+    pub fn standard(status: u16) -> Self {
+        Self::new(status, reason_phrase(status))
+    }
+
+    /// What Jetty says when an `IllegalArgumentException` leaves the constructor of a handler: 500, with the name of
+    /// the class, and the text if there is one.
+    pub fn illegal_argument(text: &str) -> Self {
+        let class = "java.lang.IllegalArgumentException";
+        if text.is_empty() {
+            Self::new(500, class)
+        } else {
+            Self::new(500, format!("{class}: {text}"))
+        }
+    }
+
+    /// What Pulsar's handlers say of a parameter they cannot take.
+    pub fn invalid_params(text: &str) -> Self {
+        Self::new(400, format!("Invalid query params: {text}"))
+    }
+
+    /// The same with one more header.
+    #[must_use]
+    pub fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// The same with the path of the request target `target`.
+    #[must_use]
+    pub fn at(mut self, target: &str) -> Self {
+        target
+            .split(['?', '#'])
+            .next()
+            .unwrap_or_default()
+            .clone_into(&mut self.path);
+        self
+    }
+
+    /// Appends the response. Only errors have a page.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let page = if self.status >= 400 {
+            self.page()
+        } else {
+            Vec::new()
+        };
+        append(
+            out,
+            format_args!(
+                "HTTP/1.1 {} {}\r\n",
+                self.status,
+                reason_phrase(self.status)
+            ),
+        );
+        for (name, value) in &self.headers {
+            append(out, format_args!("{name}: {value}\r\n"));
+        }
+        if self.status >= 400 {
+            out.extend_from_slice(
+                b"Cache-Control: must-revalidate,no-cache,no-store\r\n\
+                  Content-Type: text/html;charset=iso-8859-1\r\n",
+            );
+        }
+        append(
+            out,
+            format_args!(
+                "Content-Length: {}\r\nConnection: close\r\n\r\n",
+                page.len()
+            ),
+        );
+        out.extend_from_slice(&page);
+    }
+
+    fn page(&self) -> Vec<u8> {
+        let status = self.status;
+        let message = escape(&self.message);
+        let mut page = format!(
+            "<html>\n<head>\n\
+             <meta http-equiv=\"Content-Type\" content=\"text/html;charset=ISO-8859-1\"/>\n\
+             <title>Error {status} {message}</title>\n</head>\n\
+             <body>\n<h2>HTTP ERROR {status} {message}</h2>\n<table>\n"
+        );
+        if !self.path.is_empty() {
+            page.push_str(&row("URI", &escape(&self.path)));
+        }
+        page.push_str(&row("STATUS", &status.to_string()));
+        page.push_str(&row("MESSAGE", &message));
+        page.push_str("</table>\n</body>\n</html>\n");
+        latin1(&page)
+    }
+}
+
+fn row(name: &str, value: &str) -> String {
+    format!("<tr><th>{name}:</th><td>{value}</td></tr>\n")
+}
+
+fn append(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    // Writing to a vector cannot fail.
+    let _ = out.write_fmt(text);
+}
+
+/// Escapes what HTML gives a meaning to; control characters that are no white space become question marks.
+fn escape(text: &str) -> Cow<'_, str> {
+    let plain = |c: char| !matches!(c, '&' | '<' | '>' | '"' | '\'') && !c.is_control();
+    if text.chars().all(plain) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&apos;"),
+            c if c.is_control() && !c.is_ascii_whitespace() => escaped.push('?'),
+            c => escaped.push(c),
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+/// ISO-8859-1 as Java encodes it: what the charset lacks becomes a question mark.
+fn latin1(text: &str) -> Vec<u8> {
+    text.chars()
+        .map(|c| u8::try_from(c).unwrap_or(b'?'))
+        .collect()
+}
+
+/// The words of the status line, Jetty's where it has its own.
+fn reason_phrase(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        302 => "Found",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        414 => "URI Too Long",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Server Error",
+        501 => "Not Implemented",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        _ => "Error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(refusal: &Refusal) -> (String, Vec<u8>) {
+        let mut out = Vec::new();
+        refusal.write(&mut out);
+        let end = memchr::memmem::find(&out, b"\r\n\r\n").unwrap() + 4;
+        let body = out.split_off(end);
+        (String::from_utf8(out).unwrap(), body)
+    }
+
+    #[test]
+    fn an_error_is_a_page_of_jettys_form() {
+        let refusal =
+            Refusal::illegal_argument("Invalid named entity: a<b>&'\"").at("/ws/x?token=secret");
+        let (head, body) = written(&refusal);
+        let length = format!("Content-Length: {}\r\n", body.len());
+        let body = String::from_utf8(body).unwrap();
+        let text =
+            "java.lang.IllegalArgumentException: Invalid named entity: a&lt;b&gt;&amp;&apos;&quot;";
+        assert!(head.starts_with("HTTP/1.1 500 Server Error\r\n"));
+        assert!(head.contains("Content-Type: text/html;charset=iso-8859-1\r\n"));
+        assert!(head.contains(&length));
+        assert!(head.contains("Connection: close\r\n"));
+        assert!(body.contains(&format!("<title>Error 500 {text}</title>")));
+        assert!(body.contains(&format!("<h2>HTTP ERROR 500 {text}</h2>")));
+        assert!(body.contains(&format!("<tr><th>MESSAGE:</th><td>{text}</td></tr>")));
+        assert!(body.contains("<tr><th>STATUS:</th><td>500</td></tr>"));
+        assert!(body.contains("<tr><th>URI:</th><td>/ws/x</td></tr>"));
+        assert!(!body.contains("secret"));
+    }
+
+    #[test]
+    fn the_page_is_latin_1() {
+        let (_, body) = written(&Refusal::new(400, "ä € \u{0}\t"));
+        assert!(memchr::memmem::find(&body, b"<td>\xe4 ? ?\t</td>").is_some());
+    }
+
+    #[test]
+    fn an_exception_without_text_is_its_class() {
+        let refusal = Refusal::illegal_argument("");
+        assert_eq!(refusal.message, "java.lang.IllegalArgumentException");
+    }
+
+    #[test]
+    fn what_is_no_error_has_no_page() {
+        let refusal = Refusal::standard(302).with_header("Location", "/ws/v2/producer/");
+        let (head, body) = written(&refusal);
+        let expected = "HTTP/1.1 302 Found\r\nLocation: /ws/v2/producer/\r\n\
+                        Content-Length: 0\r\nConnection: close\r\n\r\n";
+        assert_eq!(head, expected);
+        assert!(body.is_empty());
+    }
+}
