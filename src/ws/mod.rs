@@ -5,52 +5,23 @@
 //! message or a header is incomplete. Where the close texts are Jetty's, clients of the Java service know them.
 
 pub mod frame;
+mod input;
 #[cfg(test)]
 mod tests;
 mod utf8;
+mod violation;
 
-use std::mem;
+pub use input::Input;
+pub use violation::Violation;
 
 use crate::codec::mask::{mask, mask_append, rotate};
-use frame::{HEADER_BYTES_MAX, Header, Opcode, close_code};
+use frame::{HEADER_BYTES_MAX, Header, Opcode};
 
 /// Room that an assembly keeps from one message to the next while more input is at hand.
 const ASSEMBLY_KEPT_BYTES: usize = 64 * 1024;
 
 /// The most room that a frame gets on the word of its header alone; what goes beyond has to arrive.
 const TRUSTED_BYTES: usize = 64 * 1024;
-
-/// Received bytes, consumed from the front. What is taken stays borrowed from the receive buffer, not from here.
-#[derive(Debug)]
-pub struct Input<'a> {
-    rest: &'a mut [u8],
-}
-
-impl<'a> Input<'a> {
-    /// A cursor at the start of `bytes`.
-    pub fn new(bytes: &'a mut [u8]) -> Self {
-        Self { rest: bytes }
-    }
-
-    /// How many bytes have not been taken.
-    pub fn remaining(&self) -> usize {
-        self.rest.len()
-    }
-
-    /// The bytes not yet taken.
-    pub fn rest(&self) -> &[u8] {
-        self.rest
-    }
-
-    /// Takes the next `bytes_max` bytes, or what there is of them.
-    pub fn take(&mut self, bytes_max: usize) -> &'a mut [u8] {
-        let rest = mem::take(&mut self.rest);
-        let at = bytes_max.min(rest.len());
-        let (taken, rest) = rest.split_at_mut(at);
-        self.rest = rest;
-        taken
-    }
-}
 
 /// How long messages may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,31 +57,6 @@ pub enum Incoming<'a> {
         /// The reason, possibly empty.
         reason: &'a str,
     },
-}
-
-/// A breach of the protocol or of a limit, in the terms of the close frame that answers it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
-    /// The status code to close with.
-    pub code: u16,
-    /// The reason to close with.
-    pub reason: String,
-}
-
-impl Violation {
-    fn protocol(reason: &str) -> Self {
-        Self {
-            code: close_code::PROTOCOL_ERROR,
-            reason: reason.to_owned(),
-        }
-    }
-
-    fn not_utf8(fault: utf8::Fault) -> Self {
-        Self {
-            code: close_code::INVALID_PAYLOAD,
-            reason: fault.to_string(),
-        }
-    }
 }
 
 /// One client's WebSocket.
@@ -219,7 +165,7 @@ impl WebSocket {
             Found::Binary => Some(Incoming::Binary),
             Found::Pong => Some(Incoming::Pong(&self.control)),
             Found::Closed => {
-                let (code, reason) = close_payload(&self.control)?;
+                let (code, reason) = violation::close_payload(&self.control)?;
                 Some(Incoming::Closed { code, reason })
             }
         })
@@ -383,10 +329,7 @@ impl WebSocket {
         if bytes <= bytes_max as u64 {
             return Ok(());
         }
-        Err(Violation {
-            code: close_code::MESSAGE_TOO_BIG,
-            reason: format!("{kind} message size [{bytes}] exceeds maximum size [{bytes_max}]"),
-        })
+        Err(Violation::too_big(kind, bytes, bytes_max))
     }
 
     /// Reads what there is of a text frame: in place where the whole message lies in the input.
@@ -461,7 +404,7 @@ impl WebSocket {
                 Ok(Found::Nothing)
             }
             Opcode::Close => {
-                close_payload(&self.control)?;
+                violation::close_payload(&self.control)?;
                 self.close_received = true;
                 if !self.close_sent {
                     self.close_sent = true;
@@ -472,26 +415,4 @@ impl WebSocket {
             Opcode::Pong | Opcode::Continuation | Opcode::Text | Opcode::Binary => Ok(Found::Pong),
         }
     }
-}
-
-/// Reads the payload of a close frame: nothing, or a code and a reason.
-fn close_payload(payload: &[u8]) -> Result<(Option<u16>, &str), Violation> {
-    let Some((code, reason)) = payload.split_first_chunk() else {
-        return if payload.is_empty() {
-            Ok((None, ""))
-        } else {
-            Err(Violation::protocol("A close code has two bytes"))
-        };
-    };
-    let code = u16::from_be_bytes(*code);
-    if !close_code::may_travel(code) {
-        return Err(Violation::protocol(&format!(
-            "Close code {code} must not be sent"
-        )));
-    }
-    let reason = simdutf8::basic::from_utf8(reason).map_err(|_| Violation {
-        code: close_code::INVALID_PAYLOAD,
-        reason: "Invalid Close Reason".to_owned(),
-    })?;
-    Ok((Some(code), reason))
 }
