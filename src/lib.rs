@@ -33,9 +33,9 @@
 // WIRE pub mod runtime;
 // WIRE pub mod control;
 // WIRE pub mod shard;
+pub mod codec;
 pub mod http;
 pub mod ws;
-pub mod codec;
 // WIRE pub mod dialect;
 pub mod session;
 // WIRE pub mod pulsar;
