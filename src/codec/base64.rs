@@ -5,7 +5,7 @@
 //! exceptions, so [`DecodeError`] says the same sentences; `tests/data/base64-jdk17.txt` holds the decoder's own answers.
 //!
 //! Whole groups of four go through `base64-simd`, which knows neither optional padding nor loose bits, so the last group is done here.
-//! What this fast way declines is decoded again by [`decode_scalar`], the plain form of the algorithm, which finds the error's place.
+//! What this fast way declines is decoded again by `decode_scalar`, the plain form of the algorithm, which finds the error's place.
 //!
 //! Java decodes a `String`, turning it into Latin-1 first: `é` is one wrong character there, and two bytes of the UTF-8 text given here.
 //! Errors speak of characters as Java does.

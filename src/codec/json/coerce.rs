@@ -113,7 +113,7 @@ pub fn as_bool(value: &Value<'_>) -> Result<bool, CoerceError> {
     }
 }
 
-/// An integer between two bounds, or `None` for null and its equivalents.
+/// An integer between two bounds, or `None` for null and its equivalents. Decimals are compared as doubles, as Jackson does.
 #[allow(
     clippy::cast_precision_loss,
     reason = "Jackson compares decimals to the bounds as doubles, too"

@@ -8,7 +8,11 @@ use super::CoerceError;
 ///
 /// It displays as one sentence that ends in `line L, column C`. Both count from 1; columns count UTF-16 units, as Java's do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JsonError {
+pub struct JsonError(Box<Inner>);
+
+/// Boxed, so that the results of a successful read stay small.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Inner {
     kind: JsonErrorKind,
     line: usize,
     column: usize,
@@ -55,23 +59,20 @@ impl JsonError {
         let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
         let in_line = String::from_utf8_lossy(before.get(line_start..).unwrap_or_default());
         let column = 1 + in_line.chars().map(char::len_utf16).sum::<usize>();
-        Self { kind, line, column }
+        Self(Box::new(Inner { kind, line, column }))
     }
 
     /// What was wrong.
     #[must_use]
     pub fn kind(&self) -> &JsonErrorKind {
-        &self.kind
+        &self.0.kind
     }
 }
 
 impl fmt::Display for JsonError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} at line {}, column {}",
-            self.kind, self.line, self.column
-        )
+        let Inner { kind, line, column } = &*self.0;
+        write!(f, "{kind} at line {line}, column {column}")
     }
 }
 

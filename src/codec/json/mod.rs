@@ -2,9 +2,18 @@
 //!
 //! A client's message is one object with a handful of fields, most of its bytes in one base64 string. [`ObjectReader`] walks the object
 //! once and hands out each field as a name and a [`Value`] that borrow from the message; nothing is allocated, copied or unescaped until
-//! somebody asks. Nested objects and arrays are checked where they stand and read again only if the caller wants them. This form was
-//! measured against the SIMD parsers sonic-rs and simd-json (`benches/codec.rs`) and won: both do work that a message with one long
-//! string does not need, and neither can ignore what follows the object or keep the source text of every number.
+//! somebody asks. Nested objects and arrays are checked where they stand and read again only if the caller wants them.
+//!
+//! `benches/codec.rs` measures this form against two SIMD parsers, on a publish with payload, two properties and context:
+//!
+//! | payload | this reader | simd-json, reused tape | sonic-rs, lazy |
+//! |---|---|---|---|
+//! | 100 B | 145 ns | 120 ns | 275 ns |
+//! | 1 KiB | 200 ns | 340 ns | 335 ns |
+//! | 64 KiB | 4.2 us | 18 us | 4.8 us |
+//!
+//! simd-json is ahead on the smallest messages only, and loses what Java's answers need: it rewrites the message, forgets the source text
+//! of numbers, and refuses text behind the object, so that a tolerant reader would have to stand beside it in any case.
 //!
 //! What is a well-formed object is decided by Jackson 2.17 with its default features, as the Java service runs it: text after the closing
 //! brace is never looked at, duplicate names are the caller's to resolve (Jackson: the last wins), a byte order mark, comments, single
@@ -158,11 +167,13 @@ impl<'a> ObjectReader<'a> {
         )? {
             return Ok(None);
         }
-        let name = self.cursor.name()?;
-        self.cursor.colon()?;
-        self.cursor.skip_space();
-        self.value_at = self.cursor.at();
-        let value = self.cursor.value(self.depth)?;
+        let mut cursor = self.cursor;
+        let name = cursor.name()?;
+        cursor.colon()?;
+        cursor.skip_space();
+        self.value_at = cursor.at();
+        let value = cursor.value(self.depth)?;
+        self.cursor = cursor;
         Ok(Some((name, value)))
     }
 

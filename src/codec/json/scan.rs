@@ -2,18 +2,20 @@
 
 /// The first `"`, `\` or control character, or the length of `bytes`: where a string ends, is escaped, or must be escaped.
 ///
-/// Long stretches go in blocks through a loop that the compiler turns into vector instructions; the block that holds the hit, and short
-/// strings, go in words of eight.
+/// Short strings, and the block that holds the hit, go in words of eight; long stretches go in blocks through a loop that the compiler
+/// turns into vector instructions.
 #[inline]
 pub(super) fn find_special(bytes: &[u8]) -> usize {
     let mut rest = bytes;
+    let mut words = 0;
     while let Some((word, after)) = rest.split_first_chunk::<8>() {
         let hits = special_in_word(u64::from_le_bytes(*word));
         if hits != 0 {
             return bytes.len() - rest.len() + hits.trailing_zeros() as usize / 8;
         }
         rest = after;
-        if rest.len() >= BLOCK {
+        words += 1;
+        if words == WORDS_FIRST {
             rest = skip_plain_blocks(rest);
         }
     }
@@ -21,10 +23,14 @@ pub(super) fn find_special(bytes: &[u8]) -> usize {
     bytes.len() - rest.len() + plain
 }
 
+/// Words looked at before blocks are tried: names and short values end in them.
+const WORDS_FIRST: usize = 4;
+
 /// Bytes looked at together in long strings.
 const BLOCK: usize = 64;
 
 /// Leaves out the leading blocks that hold nothing special.
+#[inline(never)]
 fn skip_plain_blocks(bytes: &[u8]) -> &[u8] {
     let mut rest = bytes;
     while let Some((block, after)) = rest.split_first_chunk::<BLOCK>() {

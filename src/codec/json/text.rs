@@ -89,8 +89,14 @@ impl<'a> Text<'a> {
     }
 
     /// Whether the string has more than `max` UTF-16 units, an escape counting as the one it stands for.
+    #[inline]
     pub(super) fn longer_than(&self, max: usize) -> bool {
-        self.raw.len() > max && self.to_cow().encode_utf16().count() > max
+        self.raw.len() > max && self.units() > max
+    }
+
+    #[cold]
+    fn units(&self) -> usize {
+        self.to_cow().encode_utf16().count()
     }
 }
 
