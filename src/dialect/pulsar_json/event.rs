@@ -1,0 +1,203 @@
+//! What clients are told: `ProducerAck`, `ConsumerMessage` and `EndOfTopicResponse`, as Jackson writes them.
+//!
+//! Everything is appended to the client's outbox in one go; the payload is copied once, while it becomes base64. The
+//! order of keys is the order of fields in the Java classes, null fields are left out, and the two zeros at the end of
+//! a `ProducerAck` are always there.
+
+use std::collections::HashMap;
+
+use super::{PAYLOAD_ENCODING, UNKNOWN};
+use crate::{
+    codec::{
+        base64::{encode_append, encoded_len},
+        json::write_string,
+    },
+    dialect::TimeFormat,
+    session::{Delivery, Event, MessageId, Properties, PublishError},
+};
+
+const ACK_END: &[u8] = br#","errorCode":0,"schemaVersion":0}"#;
+
+/// Appends an event's text.
+pub(in crate::dialect) fn write_event(
+    event: &Event<'_>,
+    out: &mut Vec<u8>,
+    times: &mut TimeFormat,
+) {
+    match event {
+        Event::Receipt {
+            context,
+            message_id,
+        } => write_receipt(*context, message_id, out),
+        Event::PublishFailed { context, error } => {
+            let (code, message) = match error {
+                PublishError::Encoding(message) => (PAYLOAD_ENCODING, message),
+                PublishError::Backend(message) => (UNKNOWN, message),
+            };
+            write_failure(code, message, *context, out);
+        }
+        Event::Delivery(delivery) => write_delivery(delivery, out, times),
+        Event::EndOfTopic(true) => out.extend_from_slice(br#"{"endOfTopic":true}"#),
+        Event::EndOfTopic(false) => out.extend_from_slice(br#"{"endOfTopic":false}"#),
+    }
+}
+
+/// How long the text will be: right where no string needs escapes and no property repeats, and times have
+/// milliseconds and a zone that is not UTC.
+pub(in crate::dialect) fn event_len_hint(event: &Event<'_>) -> usize {
+    const RECEIPT: usize = r#"{"result":"ok","messageId":"""#.len() + ACK_END.len();
+    const FAILURE: usize = r#"{"result":"send-error:8","errorMsg":"""#.len() + ACK_END.len();
+    const CONTEXT: usize = r#","context":"""#.len();
+    const TIME: usize = "2026-11-21T03:08:25.917+02:00".len();
+    const DELIVERY: usize =
+        r#"{"messageId":"","payload":"","properties":{},"publishTime":"","redeliveryCount":0}"#
+            .len()
+            + TIME;
+    const EVENT_TIME: usize = r#","eventTime":"""#.len() + TIME;
+    const KEY: usize = r#","key":"""#.len();
+    const NULL_VALUE: usize = r#","nullValue":true"#.len();
+    const PROPERTY: usize = r#""":"","#.len();
+
+    let of_context = |context: &Option<&str>| context.map_or(0, |text| CONTEXT + text.len());
+    let of_id = |id: &MessageId| encoded_len(id.as_bytes().len());
+    match event {
+        Event::Receipt {
+            context,
+            message_id,
+        } => RECEIPT + of_id(message_id) + of_context(context),
+        Event::PublishFailed { context, error } => {
+            let (PublishError::Encoding(message) | PublishError::Backend(message)) = error;
+            FAILURE + message.len() + of_context(context)
+        }
+        Event::Delivery(delivery) => {
+            let properties: usize = delivery
+                .properties
+                .map(|(name, value)| PROPERTY + name.len() + value.len())
+                .sum();
+            DELIVERY
+                + of_id(&delivery.message_id)
+                + delivery
+                    .payload
+                    .map_or(NULL_VALUE, |payload| encoded_len(payload.len()))
+                + properties.saturating_sub(1)
+                + delivery.event_time_ms.map_or(0, |_| EVENT_TIME)
+                + delivery.key.map_or(0, |key| KEY + key.len())
+        }
+        Event::EndOfTopic(_) => r#"{"endOfTopic":true}"#.len(),
+    }
+}
+
+fn write_receipt(context: Option<&str>, message_id: &MessageId, out: &mut Vec<u8>) {
+    out.extend_from_slice(br#"{"result":"ok","messageId":""#);
+    encode_append(message_id.as_bytes(), out);
+    out.push(b'"');
+    write_context(context, out);
+    out.extend_from_slice(ACK_END);
+}
+
+/// Appends the answer to a publish that failed: the error's number is part of `result`.
+pub(in crate::dialect) fn write_failure(
+    code: u8,
+    message: &str,
+    context: Option<&str>,
+    out: &mut Vec<u8>,
+) {
+    out.extend_from_slice(br#"{"result":"send-error:"#);
+    write_number(code.into(), out);
+    out.extend_from_slice(br#"","errorMsg":"#);
+    write_string(out, message.as_bytes());
+    write_context(context, out);
+    out.extend_from_slice(ACK_END);
+}
+
+fn write_context(context: Option<&str>, out: &mut Vec<u8>) {
+    if let Some(context) = context {
+        out.extend_from_slice(br#","context":"#);
+        write_string(out, context.as_bytes());
+    }
+}
+
+fn write_delivery(delivery: &Delivery<'_>, out: &mut Vec<u8>, times: &mut TimeFormat) {
+    out.extend_from_slice(br#"{"messageId":""#);
+    encode_append(delivery.message_id.as_bytes(), out);
+    out.extend_from_slice(br#"","payload":""#);
+    encode_append(delivery.payload.unwrap_or_default(), out);
+    out.extend_from_slice(br#"","properties":{"#);
+    write_properties(delivery.properties, out);
+    out.extend_from_slice(br#"},"publishTime":""#);
+    // Java takes the wire's unsigned number as a `long`.
+    times.write(delivery.publish_time_ms.cast_signed(), out);
+    out.extend_from_slice(br#"","redeliveryCount":"#);
+    write_number(delivery.redelivery_count, out);
+    if let Some(event_time_ms) = delivery.event_time_ms.filter(|&ms| ms != 0) {
+        out.extend_from_slice(br#","eventTime":""#);
+        times.write(event_time_ms, out);
+        out.push(b'"');
+    }
+    if let Some(key) = delivery.key {
+        out.extend_from_slice(br#","key":"#);
+        write_string(out, key);
+    }
+    if delivery.payload.is_none() {
+        out.extend_from_slice(br#","nullValue":true"#);
+    }
+    out.push(b'}');
+}
+
+/// Writes each name once, with its last value. Few pairs are compared with what follows them; many are looked up, so that
+/// no message costs a square of its length.
+fn write_properties(mut properties: Properties<'_>, out: &mut Vec<u8>) {
+    const FEW: usize = 8;
+    let mut beyond = properties;
+    if beyond.nth(FEW).is_some() {
+        return write_many_properties(properties, out);
+    }
+    let mut first = true;
+    while let Some((name, value)) = properties.next() {
+        let mut later = properties;
+        if !later.any(|(other, _)| other == name) {
+            write_property(name, value, &mut first, out);
+        }
+    }
+}
+
+#[cold]
+fn write_many_properties(properties: Properties<'_>, out: &mut Vec<u8>) {
+    let last: HashMap<&[u8], usize> = properties
+        .enumerate()
+        .map(|(at, (name, _))| (name, at))
+        .collect();
+    let mut first = true;
+    for (at, (name, value)) in properties.enumerate() {
+        if last.get(name) == Some(&at) {
+            write_property(name, value, &mut first, out);
+        }
+    }
+}
+
+fn write_property(name: &[u8], value: &[u8], first: &mut bool, out: &mut Vec<u8>) {
+    if !std::mem::take(first) {
+        out.push(b',');
+    }
+    write_string(out, name);
+    out.push(b':');
+    write_string(out, value);
+}
+
+fn write_number(number: u32, out: &mut Vec<u8>) {
+    let mut digits = [0; 10];
+    let mut start = digits.len();
+    let mut rest = number;
+    loop {
+        start -= 1;
+        digits[start] = b'0' + u8::try_from(rest % 10).unwrap_or_default();
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[start..]);
+}
+
+#[cfg(test)]
+mod tests;

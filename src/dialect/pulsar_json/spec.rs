@@ -1,0 +1,581 @@
+//! From parameters to sessions, and from failures of opening one to HTTP.
+//!
+//! Parameters are judged in the order of Java's handlers, so that of several wrong ones the same one is named. What
+//! this build does not do is refused only after all that Java would refuse.
+
+use std::time::Duration;
+
+use super::to_standard_alphabet;
+use crate::{
+    codec::base64,
+    dialect::parameters::{boolean, choice, int, is_blank, long, not_blank},
+    http::{
+        parameters::Parameters,
+        refusal::Refusal,
+        route::{Endpoint, EndpointKind},
+    },
+    session::{
+        OpenError, OpenErrorKind, Spec,
+        consumer::{self, InitialPosition, SubscriptionType},
+        producer,
+        reader::{self, Start},
+    },
+};
+
+/// `AbstractWebSocketHandler`'s default and ceiling of `receiverQueueSize`.
+const RECEIVER_QUEUE_SIZE_MAX: i32 = 1000;
+/// `ConsumerBuilderImpl.MIN_ACK_TIMEOUT_MILLIS`.
+const ACK_TIMEOUT_MS_MIN: i32 = 1000;
+/// `ProducerConfigurationData.sendTimeoutMs`.
+const SEND_TIMEOUT_MS: i32 = 30_000;
+/// `ConsumerConfigurationData.negativeAckRedeliveryDelayMicros`, in milliseconds.
+const NEGATIVE_ACK_DELAY_MS: i32 = 60_000;
+
+/// What the parameters ask for.
+pub(in crate::dialect) fn spec(endpoint: &Endpoint) -> Result<Spec, Refusal> {
+    let parameters = &endpoint.parameters;
+    match endpoint.kind {
+        EndpointKind::Producer => {
+            let spec = producer(endpoint).map_err(|text| Refusal::invalid_params(&text))?;
+            refuse_unsupported(&[
+                ("encryptionKeys", parameters.get("encryptionKeys").is_some()),
+                ("batchingEnabled", boolean(parameters, "batchingEnabled")),
+                (
+                    "compressionType",
+                    parameters
+                        .get("compressionType")
+                        .is_some_and(|name| name != "NONE"),
+                ),
+            ])?;
+            Ok(Spec::Producer(spec))
+        }
+        EndpointKind::Consumer => {
+            let spec = consumer(endpoint).map_err(|text| Refusal::invalid_params(&text))?;
+            refuse_unsupported(&[
+                (
+                    "maxRedeliverCount",
+                    parameters.get("maxRedeliverCount").is_some(),
+                ),
+                ("pullMode", boolean(parameters, "pullMode")),
+            ])?;
+            Ok(Spec::Consumer(spec))
+        }
+        EndpointKind::Reader => reader(endpoint).map(Spec::Reader),
+    }
+}
+
+/// `AbstractWebSocketHandler.getErrorCode` and `getErrorMessage`; `ReaderHandler` knows one status only.
+pub(in crate::dialect) fn open_failed(kind: EndpointKind, error: &OpenError) -> Refusal {
+    let message = &error.message;
+    if error.kind == OpenErrorKind::Unsupported {
+        return Refusal::new(400, message);
+    }
+    if kind == EndpointKind::Reader {
+        return reader_failed(message);
+    }
+    let status = match error.kind {
+        OpenErrorKind::Authentication => 401,
+        OpenErrorKind::Authorization => 403,
+        OpenErrorKind::NotFound => 404,
+        OpenErrorKind::Busy => 409,
+        OpenErrorKind::TooManyRequests => 429,
+        OpenErrorKind::Unavailable => 503,
+        OpenErrorKind::Timeout => 504,
+        OpenErrorKind::Unsupported | OpenErrorKind::Other => 500,
+    };
+    Refusal::new(
+        status,
+        format!("Failed to create producer/consumer: {message}"),
+    )
+}
+
+fn reader_failed(message: &str) -> Refusal {
+    Refusal::new(500, format!("Failed to create reader: {message}"))
+}
+
+fn refuse_unsupported(parameters: &[(&str, bool)]) -> Result<(), Refusal> {
+    match parameters.iter().find(|(_, present)| *present) {
+        Some((name, _)) => Err(Refusal::new(
+            400,
+            format!("The parameter {name} is not supported yet"),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// `ProducerHandler.getProducerBuilder`. Java checks and ignores more than a topic without partitions has use for.
+fn producer(endpoint: &Endpoint) -> Result<producer::Spec, String> {
+    let parameters = &endpoint.parameters;
+    let name = not_blank(parameters, "producerName")?;
+    let initial_sequence_id = long(parameters, "initialSequenceId")?;
+    check_hashing_scheme(parameters)?;
+    let send_timeout_ms = at_least(
+        0,
+        int(parameters, "sendTimeoutMillis")?.unwrap_or(SEND_TIMEOUT_MS),
+        "sendTimeout needs to be >= 0",
+    )?;
+    let routing = ["SinglePartition", "RoundRobinPartition", "CustomPartition"];
+    choice(
+        parameters,
+        "messageRoutingMode",
+        &routing.map(|mode| (mode, ())),
+    )?;
+    check_batching(parameters)?;
+    let compressions = ["NONE", "LZ4", "ZLIB", "ZSTD", "SNAPPY"];
+    choice(
+        parameters,
+        "compressionType",
+        &compressions.map(|name| (name, ())),
+    )?;
+    Ok(producer::Spec {
+        topic: endpoint.topic.full_name(),
+        name,
+        initial_sequence_id,
+        send_timeout: positive_ms(send_timeout_ms),
+    })
+}
+
+/// The one enum that is read by `valueOf`, whose exception names the class.
+fn check_hashing_scheme(parameters: &Parameters) -> Result<(), String> {
+    match parameters.get("hashingScheme") {
+        None | Some("JavaStringHash" | "Murmur3_32Hash") => Ok(()),
+        Some(other) => Err(format!(
+            "No enum constant org.apache.pulsar.client.api.HashingScheme.{other}"
+        )),
+    }
+}
+
+/// The details of batches are looked at only when there are any.
+fn check_batching(parameters: &Parameters) -> Result<(), String> {
+    if !boolean(parameters, "batchingEnabled") {
+        return Ok(());
+    }
+    int(parameters, "batchingMaxMessages")?;
+    let pending = int(parameters, "maxPendingMessages")?.unwrap_or(0);
+    at_least(0, pending, "maxPendingMessages needs to be >= 0")?;
+    let delay = int(parameters, "batchingMaxPublishDelay")?.unwrap_or(1);
+    at_least(
+        1,
+        delay,
+        "configured value for batch delay must be at least 1ms",
+    )?;
+    Ok(())
+}
+
+/// `ConsumerHandler.getConsumerConfiguration`.
+fn consumer(endpoint: &Endpoint) -> Result<consumer::Spec, String> {
+    let parameters = &endpoint.parameters;
+    let ack_timeout_ms = int(parameters, "ackTimeoutMillis")?.unwrap_or(0);
+    if ack_timeout_ms != 0 && ack_timeout_ms < ACK_TIMEOUT_MS_MIN {
+        return Err("Ack timeout should be greater than 1000 ms".to_owned());
+    }
+    let subscription_type = choice(
+        parameters,
+        "subscriptionType",
+        &[
+            ("Exclusive", SubscriptionType::Exclusive),
+            ("Shared", SubscriptionType::Shared),
+            ("Failover", SubscriptionType::Failover),
+            ("Key_Shared", SubscriptionType::KeyShared),
+        ],
+    )?;
+    let modes = [("Durable", true), ("NonDurable", false)];
+    let durable = choice(parameters, "subscriptionMode", &modes)?;
+    let positions = [
+        ("Latest", InitialPosition::Latest),
+        ("Earliest", InitialPosition::Earliest),
+    ];
+    let initial_position = choice(parameters, "subscriptionInitialPosition", &positions)?;
+    let receiver_queue_size = receiver_queue_size(int(parameters, "receiverQueueSize")?)?;
+    let name = not_blank(parameters, "consumerName")?;
+    let priority_level = at_least(
+        0,
+        int(parameters, "priorityLevel")?.unwrap_or(0),
+        "priorityLevel needs to be >= 0",
+    )?;
+    let negative_ack_delay_ms = at_least(
+        0,
+        int(parameters, "negativeAckRedeliveryDelay")?.unwrap_or(NEGATIVE_ACK_DELAY_MS),
+        "redeliveryDelay needs to be >= 0",
+    )?;
+    check_dead_letters(parameters)?;
+    Ok(consumer::Spec {
+        topic: endpoint.topic.full_name(),
+        subscription: endpoint.subscription.clone().unwrap_or_default(),
+        subscription_type: subscription_type.unwrap_or(SubscriptionType::Exclusive),
+        durable: durable.unwrap_or(true),
+        initial_position: initial_position.unwrap_or(InitialPosition::Latest),
+        receiver_queue_size,
+        name,
+        priority_level,
+        ack_timeout: positive_ms(ack_timeout_ms),
+        negative_ack_delay: positive_ms(negative_ack_delay_ms).unwrap_or_default(),
+    })
+}
+
+/// A dead letter topic without a count has count zero, which is an error.
+fn check_dead_letters(parameters: &Parameters) -> Result<(), String> {
+    let count = int(parameters, "maxRedeliverCount")?;
+    if count.is_none() && parameters.get("deadLetterTopic").is_none() {
+        return Ok(());
+    }
+    at_least(1, count.unwrap_or(0), "MaxRedeliverCount must be > 0.")?;
+    Ok(())
+}
+
+/// `ReaderHandler`'s constructor: the queue's size is parsed first and checked last.
+fn reader(endpoint: &Endpoint) -> Result<reader::Spec, Refusal> {
+    let parameters = &endpoint.parameters;
+    let queue_size = int(parameters, "receiverQueueSize")
+        .map_err(|text| Refusal::new(500, format!("java.lang.NumberFormatException: {text}")))?;
+    let start = start(parameters).map_err(|text| reader_failed(&text))?;
+    Ok(reader::Spec {
+        topic: endpoint.topic.full_name(),
+        name: parameters.get("readerName").map(str::to_owned),
+        receiver_queue_size: receiver_queue_size(queue_size)
+            .map_err(|text| reader_failed(&text))?,
+        start,
+    })
+}
+
+fn start(parameters: &Parameters) -> Result<Start, String> {
+    match parameters.get("messageId") {
+        None | Some("latest") => Ok(Start::Latest),
+        Some("earliest") => Ok(Start::Earliest),
+        Some(blank) if is_blank(blank) => Ok(Start::Latest),
+        Some(id) => {
+            let mut encoded = id.as_bytes().to_vec();
+            to_standard_alphabet(&mut encoded);
+            base64::decode_vec(&encoded)
+                .map(Start::After)
+                .map_err(|error| error.to_string())
+        }
+    }
+}
+
+/// More than the ceiling is silently the ceiling.
+fn receiver_queue_size(asked: Option<i32>) -> Result<u32, String> {
+    let size = asked.map_or(RECEIVER_QUEUE_SIZE_MAX, |asked| {
+        asked.min(RECEIVER_QUEUE_SIZE_MAX)
+    });
+    u32::try_from(size).map_err(|_| "receiverQueueSize needs to be >= 0".to_owned())
+}
+
+fn at_least(least: i32, value: i32, otherwise: &str) -> Result<i32, String> {
+    if value < least {
+        return Err(otherwise.to_owned());
+    }
+    Ok(value)
+}
+
+/// Zero means never.
+fn positive_ms(ms: i32) -> Option<Duration> {
+    u64::try_from(ms)
+        .ok()
+        .filter(|&ms| ms > 0)
+        .map(Duration::from_millis)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::route;
+
+    fn ask(kind: &str, query: &str) -> Result<Spec, Refusal> {
+        let tail = if kind == "consumer" {
+            "t/my%20sub"
+        } else {
+            "t"
+        };
+        let target = format!("/ws/v2/{kind}/persistent/public/default/{tail}?{query}");
+        spec(&route::endpoint(&route::mount(&target).unwrap()).unwrap())
+    }
+
+    fn refused(kind: &str, query: &str) -> (u16, String) {
+        let refusal = ask(kind, query).expect_err(query);
+        (refusal.status, refusal.message)
+    }
+
+    fn consumer_of(query: &str) -> consumer::Spec {
+        match ask("consumer", query) {
+            Ok(Spec::Consumer(spec)) => spec,
+            other => panic!("{query}: {other:?}"),
+        }
+    }
+
+    fn reader_of(query: &str) -> reader::Spec {
+        match ask("reader", query) {
+            Ok(Spec::Reader(spec)) => spec,
+            other => panic!("{query}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn defaults_are_javas() {
+        let producer = producer::Spec {
+            topic: "persistent://public/default/t".to_owned(),
+            name: None,
+            initial_sequence_id: None,
+            send_timeout: Some(Duration::from_secs(30)),
+        };
+        assert_eq!(
+            ask("producer", "token=x&unknown=1"),
+            Ok(Spec::Producer(producer))
+        );
+        let consumer = consumer::Spec {
+            topic: "persistent://public/default/t".to_owned(),
+            subscription: "my sub".to_owned(),
+            subscription_type: SubscriptionType::Exclusive,
+            durable: true,
+            initial_position: InitialPosition::Latest,
+            receiver_queue_size: 1000,
+            name: None,
+            priority_level: 0,
+            ack_timeout: None,
+            negative_ack_delay: Duration::from_secs(60),
+        };
+        assert_eq!(consumer_of(""), consumer);
+        let reader = reader::Spec {
+            topic: "persistent://public/default/t".to_owned(),
+            name: None,
+            receiver_queue_size: 1000,
+            start: Start::Latest,
+        };
+        assert_eq!(reader_of(""), reader);
+    }
+
+    #[test]
+    fn parameters_are_taken() {
+        let query = "producerName=p&initialSequenceId=-1&sendTimeoutMillis=0&compressionType=NONE\
+            &hashingScheme=Murmur3_32Hash&messageRoutingMode=CustomPartition&batchingEnabled=1\
+            &maxPendingMessages=x&batchingMaxMessages=&batchingMaxPublishDelay=-1";
+        let producer = producer::Spec {
+            topic: "persistent://public/default/t".to_owned(),
+            name: Some("p".to_owned()),
+            initial_sequence_id: Some(-1),
+            send_timeout: None,
+        };
+        assert_eq!(ask("producer", query), Ok(Spec::Producer(producer)));
+
+        let spec = consumer_of(
+            "ackTimeoutMillis=1000&subscriptionType=Key_Shared&subscriptionMode=NonDurable\
+            &subscriptionInitialPosition=Earliest&receiverQueueSize=0&consumerName=c\
+            &priorityLevel=7&negativeAckRedeliveryDelay=0&pullMode=1&cryptoFailureAction=x",
+        );
+        assert_eq!(spec.ack_timeout, Some(Duration::from_secs(1)));
+        assert_eq!(spec.subscription_type, SubscriptionType::KeyShared);
+        assert!(!spec.durable);
+        assert_eq!(spec.initial_position, InitialPosition::Earliest);
+        assert_eq!(spec.receiver_queue_size, 0);
+        assert_eq!(spec.name.as_deref(), Some("c"));
+        assert_eq!(spec.priority_level, 7);
+        assert_eq!(spec.negative_ack_delay, Duration::ZERO);
+        assert_eq!(
+            consumer_of("receiverQueueSize=5000").receiver_queue_size,
+            1000
+        );
+        assert_eq!(
+            consumer_of("receiverQueueSize=7&receiverQueueSize=x").receiver_queue_size,
+            7
+        );
+    }
+
+    #[test]
+    fn wrong_parameters_are_named_in_javas_words() {
+        let cases = [
+            ("producer", "producerName=", "producerName cannot be blank"),
+            (
+                "producer",
+                "initialSequenceId=x&sendTimeoutMillis=y",
+                "For input string: \"x\"",
+            ),
+            (
+                "producer",
+                "hashingScheme=x",
+                "No enum constant org.apache.pulsar.client.api.HashingScheme.x",
+            ),
+            (
+                "producer",
+                "sendTimeoutMillis=-1",
+                "sendTimeout needs to be >= 0",
+            ),
+            (
+                "producer",
+                "messageRoutingMode=x",
+                "Invalid messageRoutingMode x",
+            ),
+            (
+                "producer",
+                "compressionType=lz4",
+                "Invalid compressionType lz4",
+            ),
+            ("producer", "compressionType=", "Invalid compressionType "),
+            (
+                "producer",
+                "batchingEnabled=true&batchingMaxMessages=x",
+                "For input string: \"x\"",
+            ),
+            (
+                "producer",
+                "batchingEnabled=True&maxPendingMessages=-1",
+                "maxPendingMessages needs to be >= 0",
+            ),
+            (
+                "producer",
+                "batchingEnabled=true&batchingMaxPublishDelay=0",
+                "configured value for batch delay must be at least 1ms",
+            ),
+            (
+                "consumer",
+                "ackTimeoutMillis=999",
+                "Ack timeout should be greater than 1000 ms",
+            ),
+            (
+                "consumer",
+                "ackTimeoutMillis=-1",
+                "Ack timeout should be greater than 1000 ms",
+            ),
+            (
+                "consumer",
+                "subscriptionType=shared",
+                "Invalid subscriptionType shared",
+            ),
+            ("consumer", "subscriptionMode=", "Invalid subscriptionMode "),
+            (
+                "consumer",
+                "subscriptionInitialPosition=earliest",
+                "Invalid subscriptionInitialPosition earliest",
+            ),
+            (
+                "consumer",
+                "receiverQueueSize=-1",
+                "receiverQueueSize needs to be >= 0",
+            ),
+            (
+                "consumer",
+                "receiverQueueSize=2147483648",
+                "For input string: \"2147483648\"",
+            ),
+            (
+                "consumer",
+                "consumerName=%20",
+                "consumerName cannot be blank",
+            ),
+            (
+                "consumer",
+                "priorityLevel=-1",
+                "priorityLevel needs to be >= 0",
+            ),
+            (
+                "consumer",
+                "negativeAckRedeliveryDelay=-1",
+                "redeliveryDelay needs to be >= 0",
+            ),
+            (
+                "consumer",
+                "maxRedeliverCount=0",
+                "MaxRedeliverCount must be > 0.",
+            ),
+            ("consumer", "maxRedeliverCount=x", "For input string: \"x\""),
+            (
+                "consumer",
+                "deadLetterTopic=d",
+                "MaxRedeliverCount must be > 0.",
+            ),
+        ];
+        for (kind, query, text) in cases {
+            let expected = (400, format!("Invalid query params: {text}"));
+            assert_eq!(refused(kind, query), expected, "{query}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_built_yet_is_named() {
+        for (kind, query, name) in [
+            (
+                "producer",
+                "batchingEnabled=true&maxPendingMessages=5",
+                "batchingEnabled",
+            ),
+            ("producer", "compressionType=ZSTD", "compressionType"),
+            ("producer", "encryptionKeys=", "encryptionKeys"),
+            (
+                "consumer",
+                "maxRedeliverCount=3&deadLetterTopic=d",
+                "maxRedeliverCount",
+            ),
+            ("consumer", "pullMode=True", "pullMode"),
+        ] {
+            let expected = (400, format!("The parameter {name} is not supported yet"));
+            assert_eq!(refused(kind, query), expected, "{query}");
+        }
+    }
+
+    #[test]
+    fn readers_start_where_they_like() {
+        let id = vec![8, 3, 16, 0, 48, 0];
+        for (query, start) in [
+            ("messageId=earliest", Start::Earliest),
+            ("messageId=latest", Start::Latest),
+            ("messageId=", Start::Latest),
+            ("messageId=%20", Start::Latest),
+            ("messageId=CAMQADAA", Start::After(id)),
+            ("messageId=-_%2B%2F", Start::After(vec![0xfb, 0xff, 0xbf])),
+        ] {
+            assert_eq!(reader_of(query).start, start, "{query}");
+        }
+        assert_eq!(reader_of("readerName=").name.as_deref(), Some(""));
+    }
+
+    #[test]
+    fn readers_fail_with_500_only() {
+        let expected = |text: &str| (500, text.to_owned());
+        assert_eq!(
+            refused("reader", "receiverQueueSize=x&messageId=!"),
+            expected("java.lang.NumberFormatException: For input string: \"x\"")
+        );
+        assert_eq!(
+            refused("reader", "receiverQueueSize=-1&messageId=Ear!iest"),
+            expected("Failed to create reader: Illegal base64 character 21")
+        );
+        assert_eq!(
+            refused("reader", "receiverQueueSize=-1"),
+            expected("Failed to create reader: receiverQueueSize needs to be >= 0")
+        );
+    }
+
+    #[test]
+    fn failures_of_opening_have_their_statuses() {
+        use EndpointKind::{Consumer, Producer, Reader};
+        for (kind, error, status) in [
+            (Producer, OpenErrorKind::Authentication, 401),
+            (Producer, OpenErrorKind::Authorization, 403),
+            (Consumer, OpenErrorKind::NotFound, 404),
+            (Consumer, OpenErrorKind::Busy, 409),
+            (Consumer, OpenErrorKind::TooManyRequests, 429),
+            (Producer, OpenErrorKind::Unavailable, 503),
+            (Producer, OpenErrorKind::Timeout, 504),
+            (Producer, OpenErrorKind::Other, 500),
+            (Reader, OpenErrorKind::NotFound, 500),
+            (Reader, OpenErrorKind::Authorization, 500),
+            (Reader, OpenErrorKind::Unsupported, 400),
+            (Consumer, OpenErrorKind::Unsupported, 400),
+        ] {
+            let message = "why".to_owned();
+            let refusal = open_failed(
+                kind,
+                &OpenError {
+                    kind: error,
+                    message,
+                },
+            );
+            assert_eq!(refusal.status, status, "{kind:?} {error:?}");
+            let text = match (status, kind) {
+                (400, _) => "why",
+                (_, Reader) => "Failed to create reader: why",
+                _ => "Failed to create producer/consumer: why",
+            };
+            assert_eq!(refusal.message, text);
+        }
+    }
+}
