@@ -62,8 +62,8 @@ impl TimeFormat {
         out.extend_from_slice(after);
     }
 
-    const fn slot_of(&self, second: i64) -> usize {
-        (second & (self.slots.len() as i64 - 1)) as usize
+    fn slot_of(&self, second: i64) -> usize {
+        usize::from(second.to_le_bytes()[0]) % self.slots.len()
     }
 }
 

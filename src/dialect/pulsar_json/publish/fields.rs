@@ -1,0 +1,128 @@
+//! The fields of a `ProducerMessage`, coerced as Jackson coerces them.
+
+use std::borrow::Cow;
+
+use crate::{
+    codec::json::{
+        CoerceError, JsonError, ObjectReader, Text, Value,
+        coerce::{as_bool, as_int, as_long, as_string},
+    },
+    dialect::scratch::StringList,
+    session::Deliver,
+};
+
+/// What matters of a `ProducerMessage`. Properties and clusters go straight into their lists.
+#[derive(Default)]
+pub(super) struct Fields<'a> {
+    pub(super) payload: Option<Text<'a>>,
+    pub(super) context: Option<Text<'a>>,
+    pub(super) key: Option<Text<'a>>,
+    pub(super) event_time: Option<Text<'a>>,
+    pub(super) deliver_at_ms: i64,
+    pub(super) deliver_after_ms: i64,
+}
+
+impl<'a> Fields<'a> {
+    /// `None` for the literal `null`.
+    pub(super) fn read(
+        text: &'a [u8],
+        properties: &mut StringList,
+        clusters: &mut StringList,
+    ) -> Result<Option<Self>, JsonError> {
+        let Some(mut members) = ObjectReader::new(text)? else {
+            return Ok(None);
+        };
+        let mut fields = Self::default();
+        while let Some((name, value)) = members.next()? {
+            let name = match name.plain_bytes() {
+                Some(plain) => Cow::Borrowed(plain),
+                None => Cow::Owned(name.to_cow().into_owned().into_bytes()),
+            };
+            let taken = match &*name {
+                b"payload" => as_string(&value).map(|text| fields.payload = text),
+                b"context" => as_string(&value).map(|text| fields.context = text),
+                b"key" => as_string(&value).map(|text| fields.key = text),
+                b"eventTime" => as_string(&value).map(|text| fields.event_time = text),
+                b"deliverAt" => as_long(&value).map(|ms| fields.deliver_at_ms = ms),
+                b"deliverAfterMs" => as_long(&value).map(|ms| fields.deliver_after_ms = ms),
+                b"properties" => match value {
+                    Value::Object(object) => {
+                        properties.clear();
+                        read_properties(object.reader(), properties)?;
+                        Ok(())
+                    }
+                    Value::Null => {
+                        properties.clear();
+                        Ok(())
+                    }
+                    _ => Err(CoerceError::new("an object of strings", &value)),
+                },
+                b"replicationClusters" => match value {
+                    Value::Array(array) => {
+                        clusters.clear();
+                        let mut elements = array.reader();
+                        while let Some(element) = elements.next()? {
+                            push(clusters, &element).map_err(|error| elements.refuse(error))?;
+                        }
+                        Ok(())
+                    }
+                    Value::Null => {
+                        clusters.clear();
+                        Ok(())
+                    }
+                    _ => Err(CoerceError::new("an array of strings", &value)),
+                },
+                name => check_ignored(name, &value),
+            };
+            taken.map_err(|error| members.refuse(error))?;
+        }
+        Ok(Some(fields))
+    }
+
+    /// The delay goes before the time; neither counts unless it is positive.
+    pub(super) const fn deliver(&self) -> Deliver {
+        if self.deliver_after_ms > 0 {
+            Deliver::AfterMs(self.deliver_after_ms)
+        } else if self.deliver_at_ms > 0 {
+            Deliver::AtMs(self.deliver_at_ms)
+        } else {
+            Deliver::Now
+        }
+    }
+}
+
+/// Fields that mean nothing here and must still be of their types; all others are nobody's.
+fn check_ignored(name: &[u8], value: &Value<'_>) -> Result<(), CoerceError> {
+    match name {
+        b"sequenceId" | b"schemaVersion" => as_long(value).map(drop),
+        b"disableReplication" => as_bool(value).map(drop),
+        b"keySchema" | b"valueSchema" | b"encryptionParam" => as_string(value).map(drop),
+        b"uncompressedMessageSize" => as_int(value).map(drop),
+        b"compressionType" => match value {
+            // Unknown names and ordinals are null.
+            Value::String(_) | Value::Null => Ok(()),
+            Value::Number(number) if number.parse::<i32>().is_ok() => Ok(()),
+            _ => Err(CoerceError::new("a compression type", value)),
+        },
+        _ => Ok(()),
+    }
+}
+
+fn read_properties(
+    mut members: ObjectReader<'_>,
+    properties: &mut StringList,
+) -> Result<(), JsonError> {
+    while let Some((name, value)) = members.next()? {
+        properties.push_with(|text| name.unescape_append(text));
+        push(properties, &value).map_err(|error| members.refuse(error))?;
+    }
+    Ok(())
+}
+
+fn push(list: &mut StringList, value: &Value<'_>) -> Result<(), CoerceError> {
+    match as_string(value)? {
+        Some(text) => list.push_with(|out| text.unescape_append(out)),
+        None => list.push_null(),
+    }
+    Ok(())
+}
