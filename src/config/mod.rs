@@ -156,11 +156,13 @@ impl Config {
     pub fn from_file(name: &str, bytes: &[u8], overrides: &Overrides) -> Result<Self, ConfigError> {
         let file = File::parse(name, bytes)?;
         refusals::check(&file)?;
-        let mut config = Self::default();
-        config.cluster_name = file
+        let cluster_name = file
             .text("clusterName")
-            .ok_or_else(|| ConfigError(format!("{name}: Required clusterName is null")))?
-            .to_owned();
+            .ok_or_else(|| ConfigError(format!("{name}: Required clusterName is null")))?;
+        let mut config = Self {
+            cluster_name: cluster_name.to_owned(),
+            ..Self::default()
+        };
         config.take_listener(&file, overrides)?;
         config.take_limits(&file)?;
         config.take_brokers(&file, overrides)?;

@@ -39,6 +39,10 @@ pub(super) fn parse(file: &[u8]) -> Result<Vec<Property>, BadEscape> {
             continue;
         }
         let line = lines.line;
+        if first == b"\\" {
+            // Nothing to go on with: the next line begins anew, and may be a comment.
+            continue;
+        }
         join_continuations(first, &mut lines, &mut logical);
         properties.push(split(&logical, line)?);
     }
@@ -216,6 +220,7 @@ mod tests {
             [(1, "a".into(), "b".into()), (3, "c".into(), "d".into())]
         );
         assert_eq!(one(b"a=b\\"), ("a".into(), "b".into()));
+        assert_eq!(one(b"\\\n#c\n\\\n\n\\\na=b"), ("a".into(), "b".into()));
     }
 
     #[test]
