@@ -1,0 +1,113 @@
+//! The control plane: what is rare, and what would hold a shard for longer than it may be held.
+//!
+//! One thread takes requests from a bounded queue and answers through the function that came with
+//! each. It knows no shard and no client. So far it resolves host names, which blocks as long as
+//! the system's resolver does.
+
+use std::{
+    io,
+    net::{SocketAddr, ToSocketAddrs},
+    thread,
+};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+/// Lookups that may wait for the one that is running. A shard asks once for each broker host, so
+/// this fills only when a resolver is down.
+const REQUESTS_MAX: usize = 1024;
+
+/// The shards' end of the control thread. The thread ends with the last clone of it.
+#[derive(Clone)]
+pub struct Control {
+    requests: Sender<Request>,
+}
+
+/// Takes the addresses of a name, at least one, or the reason why there are none. Runs on the
+/// control thread.
+pub type Resolved = Box<dyn FnOnce(Result<Vec<SocketAddr>, String>) + Send>;
+
+/// Too many requests wait already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ControlFull;
+
+struct Request {
+    host: String,
+    port: u16,
+    reply: Resolved,
+}
+
+impl Control {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn start() -> io::Result<Self> {
+        let (requests, waiting) = bounded(REQUESTS_MAX);
+        thread::Builder::new()
+            .name("control".to_owned())
+            .spawn(move || serve(&waiting))?;
+        Ok(Self { requests })
+    }
+
+    /// Looks a host name up. Never waits.
+    ///
+    /// # Errors
+    /// Too many requests wait; `reply` was dropped.
+    pub fn resolve(&self, host: String, port: u16, reply: Resolved) -> Result<(), ControlFull> {
+        let request = Request { host, port, reply };
+        self.requests.try_send(request).map_err(|_| ControlFull)
+    }
+}
+
+fn serve(requests: &Receiver<Request>) {
+    for request in requests {
+        (request.reply)(resolve(&request.host, request.port));
+    }
+}
+
+fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+    let addresses: Vec<SocketAddr> = (host, port)
+        .to_socket_addrs()
+        .map_err(|error| format!("{host}: {error}"))?
+        .collect();
+    if addresses.is_empty() {
+        return Err(format!("{host} has no address"));
+    }
+    Ok(addresses)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(control: &Control, host: &str) -> Result<Vec<SocketAddr>, String> {
+        let (reply, answer) = bounded(1);
+        let reply = Box::new(move |result| reply.send(result).unwrap());
+        control.resolve(host.to_owned(), 7, reply).unwrap();
+        answer.recv().unwrap()
+    }
+
+    #[test]
+    fn names_and_addresses() {
+        let control = Control::start().unwrap();
+        let localhost = ask(&control, "localhost").unwrap();
+        assert!(localhost.iter().all(|address| address.ip().is_loopback()));
+        assert!(localhost.iter().all(|address| address.port() == 7));
+        assert_eq!(ask(&control, "::1").unwrap(), ["[::1]:7".parse().unwrap()]);
+        let error = ask(&control, "no such host").unwrap_err();
+        assert!(error.starts_with("no such host: "), "{error}");
+    }
+
+    #[test]
+    fn a_full_queue_refuses() {
+        let control = Control::start().unwrap();
+        let (hold, held) = bounded::<()>(0);
+        let blocking = Box::new(move |_| held.recv().unwrap_or_default());
+        control.resolve("::1".into(), 1, blocking).unwrap();
+        let refused = (0..=REQUESTS_MAX + 1)
+            .filter_map(|_| control.resolve("::1".into(), 1, Box::new(|_| ())).err())
+            .next();
+        assert_eq!(refused, Some(ControlFull));
+        drop(hold);
+    }
+}

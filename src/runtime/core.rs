@@ -1,0 +1,280 @@
+//! A core's shard with what stands around it: calls go in through [`Core::enter`], and what the
+//! shard then wants is carried out before anything else happens.
+
+use std::{
+    cell::{Cell, RefCell},
+    future::Future,
+    io,
+    net::{IpAddr, SocketAddr},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use monoio::{
+    net::TcpStream,
+    time::{sleep, timeout},
+};
+
+use super::{
+    buffers::Buffers,
+    clock::Clock,
+    inbox::{Order, OrderSender},
+    leg::{Leg, Sockets},
+    notify::{Either, Notify, race},
+    socket::{Socket, serve},
+};
+use crate::{
+    config::Config,
+    control::Control,
+    pulsar::{ConnectionKey, ResolveKey},
+    session::SessionKey,
+    shard::{Effect, Shard},
+    timer::{Instant, Now},
+};
+
+/// A client's read: more than most have waiting, and little enough to stay in the L2 cache.
+const CLIENT_READ_BYTES: usize = 64 * 1024;
+/// A broker connection carries many sessions.
+const BROKER_READ_BYTES: usize = 256 * 1024;
+/// At most 4 MiB and 2 MiB a core are kept between bursts.
+const CLIENT_BUFFERS_KEPT: usize = 64;
+const BROKER_BUFFERS_KEPT: usize = 8;
+
+/// One core's world, shared by its tasks.
+pub(super) struct Core {
+    shard: RefCell<Shard>,
+    config: Arc<Config>,
+    clock: Clock,
+    control: Control,
+    orders: OrderSender,
+    pub(super) clients: Sockets<SessionKey>,
+    pub(super) brokers: Sockets<ConnectionKey>,
+    pub(super) client_buffers: Buffers,
+    pub(super) broker_buffers: Buffers,
+    /// Sockets with a living task, those that the shard forgot included.
+    sockets_alive: Cell<usize>,
+    /// The deadline that the timer sleeps for.
+    armed: Cell<Option<Instant>>,
+    timer: Notify,
+    drained: Cell<bool>,
+    ended: Notify,
+}
+
+impl Core {
+    pub(super) fn new(
+        shard: Shard,
+        config: Arc<Config>,
+        clock: Clock,
+        control: Control,
+        orders: OrderSender,
+    ) -> Self {
+        Self {
+            shard: RefCell::new(shard),
+            config,
+            clock,
+            control,
+            orders,
+            clients: Sockets::<SessionKey>::default(),
+            brokers: Sockets::<ConnectionKey>::default(),
+            client_buffers: Buffers::new(CLIENT_READ_BYTES, CLIENT_BUFFERS_KEPT),
+            broker_buffers: Buffers::new(BROKER_READ_BYTES, BROKER_BUFFERS_KEPT),
+            sockets_alive: Cell::new(0),
+            armed: Cell::new(None),
+            timer: Notify::default(),
+            drained: Cell::new(false),
+            ended: Notify::default(),
+        }
+    }
+
+    /// One completion is one call into the shard: reads the clock, runs what is due, makes the
+    /// call, and does what the shard asks for.
+    pub(super) fn enter(self: &Rc<Self>, call: impl FnOnce(&mut Shard, Now)) {
+        self.call(call);
+        self.settle();
+    }
+
+    /// Takes a client's socket in.
+    pub(super) fn accept(self: &Rc<Self>, stream: std::net::TcpStream, peer: SocketAddr) {
+        let local = stream.local_addr().unwrap_or(peer);
+        let stream = match stream
+            .set_nodelay(true)
+            .and_then(|()| TcpStream::from_std(stream))
+        {
+            Ok(stream) => stream,
+            Err(error) => return tracing::debug!(%peer, %error, "client gone before it was served"),
+        };
+        let client = self.call(|shard, now| shard.handle_accepted(now, peer, local));
+        // The shard may already want something of this socket.
+        let socket = Rc::new(Socket::new());
+        self.clients.borrow_mut().insert(client, socket.clone());
+        self.spawn(serve(self.clone(), client, socket, stream));
+        self.settle();
+    }
+
+    pub(super) fn reads<L: Leg>(&self, key: L) -> bool {
+        key.reads(&self.shard.borrow())
+    }
+
+    pub(super) fn take_outbox<L: Leg>(self: &Rc<Self>, key: L) -> Option<L::Outbox> {
+        let outbox = key.take_outbox(&mut self.shard.borrow_mut());
+        // The room it leaves may let somebody read again.
+        self.settle();
+        outbox
+    }
+
+    pub(super) fn linger_timeout(&self) -> Duration {
+        self.config.linger_timeout
+    }
+
+    /// Runs the shard's deadlines, for ever.
+    pub(super) async fn run_timers(self: Rc<Self>) {
+        loop {
+            let deadline = self.shard.borrow().poll_timeout();
+            self.armed.set(deadline);
+            match deadline {
+                None => self.timer.notified().await,
+                Some(deadline) => {
+                    let delay = deadline.since(self.clock.now().mono);
+                    race(sleep(delay), self.timer.notified()).await;
+                }
+            }
+            self.enter(|_, _| ());
+        }
+    }
+
+    /// Waits until the shard has drained and all sockets are closed.
+    pub(super) async fn ended(&self) {
+        self.ended
+            .until(|| self.drained.get() && self.sockets_alive.get() == 0)
+            .await;
+    }
+
+    fn call<R>(&self, call: impl FnOnce(&mut Shard, Now) -> R) -> R {
+        let now = self.clock.now();
+        let mut shard = self.shard.borrow_mut();
+        // monoio's own timers fire only when nothing else is to do.
+        if shard
+            .poll_timeout()
+            .is_some_and(|deadline| deadline <= now.mono)
+        {
+            shard.handle_timeout(now);
+        }
+        call(&mut shard, now)
+    }
+
+    fn settle(self: &Rc<Self>) {
+        loop {
+            let effect = self.shard.borrow_mut().poll_effect();
+            match effect {
+                Some(effect) => self.carry_out(effect),
+                None => break,
+            }
+        }
+        let deadline = self.shard.borrow().poll_timeout();
+        // A later deadline need not wake the timer: it finds nothing due and sleeps again.
+        if let Some(deadline) = deadline
+            && self.armed.get().is_none_or(|armed| deadline < armed)
+        {
+            self.armed.set(Some(deadline));
+            self.timer.notify();
+        }
+    }
+
+    fn carry_out(self: &Rc<Self>, effect: Effect) {
+        match effect {
+            Effect::WriteClient(client) => with_socket(&self.clients, client, Socket::wake_writer),
+            Effect::WriteBroker(broker) => with_socket(&self.brokers, broker, Socket::wake_writer),
+            Effect::Read(client) => with_socket(&self.clients, client, Socket::wake_reader),
+            Effect::Finish { client, last } => {
+                if let Some(socket) = self.clients.borrow_mut().remove(client) {
+                    socket.finish(last);
+                }
+            }
+            Effect::Abort(client) => {
+                if let Some(socket) = self.clients.borrow_mut().remove(client) {
+                    socket.abort();
+                }
+            }
+            Effect::Connect {
+                connection,
+                address,
+            } => self.connect(connection, address),
+            Effect::Disconnect(connection) => {
+                if let Some(socket) = self.brokers.borrow_mut().remove(connection) {
+                    socket.abort();
+                }
+            }
+            Effect::Resolve {
+                request,
+                host,
+                port,
+            } => self.resolve(request, host, port),
+            Effect::Drained => {
+                for (_, broker) in self.brokers.borrow_mut().drain() {
+                    broker.abort();
+                }
+                self.drained.set(true);
+                self.ended.notify();
+            }
+        }
+    }
+
+    fn connect(self: &Rc<Self>, connection: ConnectionKey, address: SocketAddr) {
+        let socket = Rc::new(Socket::new());
+        self.brokers.borrow_mut().insert(connection, socket.clone());
+        let core = self.clone();
+        self.spawn(async move {
+            let connecting = timeout(
+                core.config.connect_timeout,
+                TcpStream::connect_addr(address),
+            );
+            let connected = match race(connecting, socket.aborted()).await {
+                Either::Left(Ok(connected)) => connected,
+                Either::Left(Err(_)) => Err(io::ErrorKind::TimedOut.into()),
+                Either::Right(()) => return,
+            };
+            match connected.and_then(|stream| stream.set_nodelay(true).map(|()| stream)) {
+                Ok(stream) => {
+                    core.enter(|shard, now| shard.handle_connected(now, connection));
+                    serve(core, connection, socket, stream).await;
+                }
+                Err(error) => {
+                    core.brokers.borrow_mut().remove(connection);
+                    let reason = format!("connect to {address}: {error}");
+                    core.enter(|shard, now| shard.handle_disconnected(now, connection, &reason));
+                }
+            }
+        });
+    }
+
+    /// Runs a socket's task and counts it.
+    fn spawn(self: &Rc<Self>, task: impl Future<Output = ()> + 'static) {
+        self.sockets_alive.set(self.sockets_alive.get() + 1);
+        let core = self.clone();
+        monoio::spawn(async move {
+            task.await;
+            core.sockets_alive.set(core.sockets_alive.get() - 1);
+            core.ended.notify();
+        });
+    }
+
+    /// The shard is not being served here, so an answer that is at hand may go in at once.
+    fn resolve(&self, request: ResolveKey, host: String, port: u16) {
+        let answer = |result| self.call(|shard, now| shard.handle_resolved(now, request, result));
+        if let Ok(address) = host.parse::<IpAddr>() {
+            return answer(Ok(vec![SocketAddr::new(address, port)]));
+        }
+        let orders = self.orders.clone();
+        let reply = move |result| orders.send(Order::Resolved { request, result });
+        if self.control.resolve(host, port, Box::new(reply)).is_err() {
+            answer(Err("too many names are being looked up".to_owned()));
+        }
+    }
+}
+
+fn with_socket<L: Leg>(sockets: &Sockets<L>, key: L, then: impl FnOnce(&Socket<L::Outbox>)) {
+    if let Some(socket) = sockets.borrow().get(key) {
+        then(socket);
+    }
+}

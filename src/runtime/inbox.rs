@@ -1,0 +1,81 @@
+//! Orders from other threads to a shard: a bounded queue and a wake-up.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    task::Poll,
+};
+
+use atomic_waker::AtomicWaker;
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::pulsar::ResolveKey;
+
+/// Far above what a shard ever has outstanding: answers to name lookups, and a few orders in a
+/// process's life. When full the sender waits; shards never send to each other, so none waits for
+/// itself.
+const ORDERS_MAX: usize = 1024;
+
+/// What a shard is told from outside.
+pub(super) enum Order {
+    /// Serve this address.
+    Listen(TcpListener),
+    /// A name was looked up.
+    Resolved {
+        request: ResolveKey,
+        result: Result<Vec<SocketAddr>, String>,
+    },
+    /// Finish and end.
+    Drain,
+}
+
+/// The other threads' end.
+#[derive(Clone)]
+pub(super) struct OrderSender {
+    orders: Sender<Order>,
+    waker: Arc<AtomicWaker>,
+}
+
+/// The shard's end.
+pub(super) struct Inbox {
+    orders: Receiver<Order>,
+    waker: Arc<AtomicWaker>,
+}
+
+pub(super) fn inbox() -> (OrderSender, Inbox) {
+    let (sender, receiver) = bounded(ORDERS_MAX);
+    let waker = Arc::new(AtomicWaker::new());
+    let orders = OrderSender {
+        orders: sender,
+        waker: waker.clone(),
+    };
+    let inbox = Inbox {
+        orders: receiver,
+        waker,
+    };
+    (orders, inbox)
+}
+
+impl OrderSender {
+    /// Hands an order over. A shard that has ended drops it.
+    pub(super) fn send(&self, order: Order) {
+        if self.orders.send(order).is_ok() {
+            self.waker.wake();
+        }
+    }
+}
+
+impl Inbox {
+    /// The next order. May be dropped: it takes none before it is ready.
+    pub(super) async fn next(&self) -> Order {
+        std::future::poll_fn(|context| {
+            if let Ok(order) = self.orders.try_recv() {
+                return Poll::Ready(order);
+            }
+            self.waker.register(context.waker());
+            // An order may have come between the look and the registration.
+            self.orders.try_recv().map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
+}

@@ -1,0 +1,90 @@
+//! The two kinds of socket, and how the shard is told about each.
+
+use std::{cell::RefCell, rc::Rc};
+
+use bytes::Bytes;
+use monoio::buf::IoBuf;
+use slotmap::SecondaryMap;
+
+use super::{buffers::Buffers, core::Core, socket::Socket};
+use crate::{pulsar::ConnectionKey, session::SessionKey, shard::Shard, timer::Now};
+
+/// Sockets by the shard's key.
+pub(super) type Sockets<L> = RefCell<SecondaryMap<L, Rc<Socket<<L as Leg>::Outbox>>>>;
+
+/// A shard's key for a socket.
+pub(super) trait Leg: slotmap::Key + 'static {
+    /// Bytes to be written, as the shard hands them out.
+    type Outbox: IoBuf;
+
+    fn buffers(core: &Core) -> &Buffers;
+    fn sockets(core: &Core) -> &Sockets<Self>;
+    fn reads(self, shard: &Shard) -> bool;
+    fn take_outbox(self, shard: &mut Shard) -> Option<Self::Outbox>;
+    fn handle_bytes(self, shard: &mut Shard, now: Now, bytes: &mut [u8]);
+    fn handle_written(self, shard: &mut Shard, now: Now, outbox: Self::Outbox);
+    fn handle_closed(self, shard: &mut Shard, now: Now, reason: &str);
+}
+
+impl Leg for SessionKey {
+    type Outbox = Vec<u8>;
+
+    fn buffers(core: &Core) -> &Buffers {
+        &core.client_buffers
+    }
+
+    fn sockets(core: &Core) -> &Sockets<Self> {
+        &core.clients
+    }
+
+    fn reads(self, shard: &Shard) -> bool {
+        shard.reads_client(self)
+    }
+
+    fn take_outbox(self, shard: &mut Shard) -> Option<Vec<u8>> {
+        shard.take_client_outbox(self)
+    }
+
+    fn handle_bytes(self, shard: &mut Shard, now: Now, bytes: &mut [u8]) {
+        shard.handle_client_bytes(now, self, bytes);
+    }
+
+    fn handle_written(self, shard: &mut Shard, now: Now, outbox: Vec<u8>) {
+        shard.handle_client_written(now, self, outbox);
+    }
+
+    fn handle_closed(self, shard: &mut Shard, now: Now, reason: &str) {
+        shard.handle_client_closed(now, self, reason);
+    }
+}
+
+impl Leg for ConnectionKey {
+    type Outbox = Bytes;
+
+    fn buffers(core: &Core) -> &Buffers {
+        &core.broker_buffers
+    }
+
+    fn sockets(core: &Core) -> &Sockets<Self> {
+        &core.brokers
+    }
+
+    /// A connection is shared by sessions, so none of them can stop its reads.
+    fn reads(self, _: &Shard) -> bool {
+        true
+    }
+
+    fn take_outbox(self, shard: &mut Shard) -> Option<Bytes> {
+        shard.take_broker_outbox(self)
+    }
+
+    fn handle_bytes(self, shard: &mut Shard, now: Now, bytes: &mut [u8]) {
+        shard.handle_broker_bytes(now, self, bytes);
+    }
+
+    fn handle_written(self, _: &mut Shard, _: Now, _: Bytes) {}
+
+    fn handle_closed(self, shard: &mut Shard, now: Now, reason: &str) {
+        shard.handle_disconnected(now, self, reason);
+    }
+}

@@ -1,0 +1,163 @@
+//! Waking one task from another on the same core.
+//!
+//! One flag, one waiting task. Nothing here wakes the task that is being polled: on monoio a task
+//! that wakes itself starves timers and other tasks.
+
+use std::{
+    cell::{Cell, RefCell},
+    future::Future,
+    pin::{Pin, pin},
+    task::{Context, Poll, Waker},
+};
+
+/// A wake-up that is kept until it is taken. Only one task may wait at a time.
+#[derive(Default)]
+pub(super) struct Notify {
+    flagged: Cell<bool>,
+    waiting: RefCell<Option<Waker>>,
+}
+
+impl Notify {
+    /// Wakes the waiting task, or the next one to wait.
+    pub(super) fn notify(&self) {
+        self.flagged.set(true);
+        if let Some(waker) = self.waiting.take() {
+            waker.wake();
+        }
+    }
+
+    /// Waits for a wake-up and takes it.
+    pub(super) fn notified(&self) -> impl Future<Output = ()> {
+        self.wait(|| self.flagged.replace(false))
+    }
+
+    /// Waits until a wake-up finds `condition` true. Takes no wake-up, so that one that was meant
+    /// for [`Notify::notified`] is still there afterwards.
+    pub(super) fn until(&self, condition: impl Fn() -> bool) -> impl Future<Output = ()> {
+        self.wait(condition)
+    }
+
+    fn wait<C: Fn() -> bool>(&self, condition: C) -> Wait<'_, C> {
+        Wait {
+            notify: self,
+            condition,
+        }
+    }
+}
+
+struct Wait<'a, C> {
+    notify: &'a Notify,
+    condition: C,
+}
+
+impl<C: Fn() -> bool> Future for Wait<'_, C> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if (self.condition)() {
+            return Poll::Ready(());
+        }
+        let mut waiting = self.notify.waiting.borrow_mut();
+        match &mut *waiting {
+            Some(waker) => waker.clone_from(context.waker()),
+            None => *waiting = Some(context.waker().clone()),
+        }
+        Poll::Pending
+    }
+}
+
+impl<C> Drop for Wait<'_, C> {
+    fn drop(&mut self) {
+        // Who no longer waits must not be woken: it may be the one that notifies.
+        self.notify.waiting.take();
+    }
+}
+
+/// Which of two futures was ready first.
+pub(super) enum Either<A, B> {
+    Left(A),
+    Right(B),
+}
+
+/// Waits for the first of two futures and drops the other one. When both are ready it is the left
+/// one. A read, write or connect may stand here only if its socket ends with it.
+pub(super) async fn race<A: Future, B: Future>(left: A, right: B) -> Either<A::Output, B::Output> {
+    let mut left = pin!(left);
+    let mut right = pin!(right);
+    std::future::poll_fn(move |context| {
+        if let Poll::Ready(output) = left.as_mut().poll(context) {
+            return Poll::Ready(Either::Left(output));
+        }
+        right.as_mut().poll(context).map(Either::Right)
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+        task::Wake,
+    };
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn poll<F: Future>(future: Pin<&mut F>, count: &Arc<Count>) -> Poll<F::Output> {
+        let waker = Waker::from(count.clone());
+        future.poll(&mut Context::from_waker(&waker))
+    }
+
+    #[test]
+    fn a_wake_up_is_kept_and_taken_once() {
+        let (notify, count) = (Notify::default(), Arc::new(Count::default()));
+        notify.notify();
+        notify.notify();
+        assert!(poll(pin!(notify.notified()), &count).is_ready());
+        let mut second = pin!(notify.notified());
+        assert!(poll(second.as_mut(), &count).is_pending());
+        notify.notify();
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        assert!(poll(second, &count).is_ready());
+    }
+
+    #[test]
+    fn until_leaves_the_wake_up() {
+        let (notify, count, ready) = (
+            Notify::default(),
+            Arc::new(Count::default()),
+            Cell::new(false),
+        );
+        let mut until = Box::pin(notify.until(|| ready.get()));
+        assert!(poll(until.as_mut(), &count).is_pending());
+        notify.notify();
+        assert!(poll(until.as_mut(), &count).is_pending());
+        ready.set(true);
+        notify.notify();
+        assert_eq!(count.0.load(Ordering::Relaxed), 2);
+        assert!(poll(until.as_mut(), &count).is_ready());
+        drop(until);
+        assert!(poll(pin!(notify.notified()), &count).is_ready());
+    }
+
+    #[test]
+    fn who_stopped_waiting_is_not_woken() {
+        let (notify, count) = (Notify::default(), Arc::new(Count::default()));
+        let mut waiting = Box::pin(notify.notified());
+        assert!(poll(waiting.as_mut(), &count).is_pending());
+        drop(waiting);
+        notify.notify();
+        assert_eq!(count.0.load(Ordering::Relaxed), 0);
+    }
+}

@@ -1,0 +1,94 @@
+//! A shard's io_uring, and what to do when the kernel gives none.
+
+use std::{fs, io};
+
+use monoio::{IoUringDriver, Runtime, RuntimeBuilder, time::TimeDriver};
+
+/// Submissions between two turns. Ring memory counts against RLIMIT_MEMLOCK on many kernels, and
+/// this many cost about 105 KiB a core; more would save a system call only where more sockets than
+/// that have something to do in one turn.
+const RING_ENTRIES: u32 = 1024;
+
+/// From errno.h, the same on all Linux architectures.
+const EPERM: i32 = 1;
+const ENOMEM: i32 = 12;
+const ENOSYS: i32 = 38;
+
+/// The loop that a shard's thread runs.
+pub(super) type Ring = Runtime<TimeDriver<IoUringDriver>>;
+
+/// Makes this thread's ring.
+pub(super) fn build() -> io::Result<Ring> {
+    RuntimeBuilder::<IoUringDriver>::new()
+        .with_entries(RING_ENTRIES)
+        .enable_timer()
+        .build()
+}
+
+/// Whether the kernel has io_uring and withholds it from us.
+pub(super) fn is_permission(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(EPERM | ENOMEM))
+}
+
+/// What happened, where, and what to do.
+pub(super) fn explain(shard: usize, error: &io::Error) -> String {
+    let disabled = fs::read_to_string("/proc/sys/kernel/io_uring_disabled").ok();
+    explain_with(shard, error, disabled.as_deref().map(str::trim))
+}
+
+fn explain_with(shard: usize, error: &io::Error, disabled: Option<&str>) -> String {
+    let advice = match (error.raw_os_error(), disabled) {
+        (Some(EPERM), Some("2")) => {
+            "io_uring is switched off on this machine (/proc/sys/kernel/io_uring_disabled is 2): \
+             set it to 0 with `sysctl kernel.io_uring_disabled=0`"
+        }
+        (Some(EPERM), Some("1")) => {
+            "io_uring is kept for privileged processes on this machine \
+             (/proc/sys/kernel/io_uring_disabled is 1): set it to 0, or run with CAP_SYS_ADMIN or \
+             in the group named by /proc/sys/kernel/io_uring_group"
+        }
+        (Some(EPERM), _) => {
+            "most likely a seccomp filter forbids io_uring, as containers do by default: allow \
+             io_uring_setup, io_uring_enter and io_uring_register in its seccomp profile (Docker: \
+             --security-opt seccomp=PROFILE)"
+        }
+        (Some(ENOMEM), _) => {
+            "the limit of locked memory is too low, about 105 KiB are needed for each core: raise \
+             it with `ulimit -l`, LimitMEMLOCK= (systemd) or --ulimit memlock=-1 (Docker), or run \
+             fewer cores with --cores"
+        }
+        (Some(ENOSYS), _) => {
+            "this kernel has no io_uring, or a seccomp filter or sandbox (gVisor) hides it: use \
+             Linux 5.11 or newer, and allow io_uring_setup, io_uring_enter and io_uring_register"
+        }
+        _ => {
+            "see io_uring_setup(2); open files (`ulimit -n`), locked memory (`ulimit -l`), \
+             /proc/sys/kernel/io_uring_disabled and seccomp filters are the usual causes"
+        }
+    };
+    format!("can't create the io_uring of shard {shard}: {error}: {advice}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_cause_names_its_cure() {
+        for (errno, disabled, words, permission) in [
+            (EPERM, Some("2"), "io_uring_disabled is 2", true),
+            (EPERM, Some("1"), "io_uring_group", true),
+            (EPERM, Some("0"), "seccomp", true),
+            (EPERM, None, "seccomp", true),
+            (ENOMEM, Some("0"), "ulimit -l", true),
+            (ENOSYS, None, "seccomp", false),
+            (24, Some("0"), "ulimit -n", false),
+        ] {
+            let error = io::Error::from_raw_os_error(errno);
+            let sentence = explain_with(3, &error, disabled);
+            assert!(sentence.starts_with("can't create the io_uring of shard 3: "));
+            assert!(sentence.contains(words), "{sentence}");
+            assert_eq!(is_permission(&error), permission);
+        }
+    }
+}

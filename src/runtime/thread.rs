@@ -1,0 +1,124 @@
+//! A shard's thread: pinned, with a ring of its own, running until the shard has drained.
+
+use std::{rc::Rc, sync::Arc, thread};
+
+use crossbeam_channel::Sender;
+
+use super::{
+    Event,
+    clock::Clock,
+    core::Core,
+    error::StartError,
+    inbox::{Inbox, Order, OrderSender, inbox},
+    listener,
+    notify::{Either, Notify, race},
+    ring,
+};
+use crate::{config::Config, control::Control, shard::Shard};
+
+/// What each shard's thread begins with.
+pub(super) struct Seat {
+    pub(super) index: usize,
+    pub(super) cpu: Option<usize>,
+    pub(super) seed: u64,
+    pub(super) zone: jiff::tz::TimeZone,
+    pub(super) config: Arc<Config>,
+    pub(super) clock: Clock,
+    pub(super) control: Control,
+    pub(super) events: Sender<Event>,
+}
+
+/// Starts the thread. Its first event is that its ring is ready, or why not; its last one that it
+/// has ended, by a panic too.
+pub(super) fn spawn(seat: Seat) -> Result<OrderSender, StartError> {
+    let (orders, inbox) = inbox();
+    let own_orders = orders.clone();
+    thread::Builder::new()
+        .name(format!("shard-{}", seat.index))
+        .spawn(move || {
+            let _end = End {
+                index: seat.index,
+                events: seat.events.clone(),
+            };
+            run(seat, own_orders, &inbox);
+        })
+        .map_err(|error| StartError::os("can't start a thread", error))?;
+    Ok(orders)
+}
+
+fn run(seat: Seat, orders: OrderSender, inbox: &Inbox) {
+    let ring = pin(seat.cpu)
+        .and_then(|()| ring::build().map_err(|error| StartError::ring(seat.index, &error)));
+    let (ring, ready) = match ring {
+        Ok(ring) => (Some(ring), Ok(())),
+        Err(error) => (None, Err(error)),
+    };
+    // Nobody listens any more if another shard failed to start.
+    let told = seat.events.send(Event::Ready(ready));
+    let (Some(mut ring), Ok(())) = (ring, told) else {
+        return;
+    };
+    let shard = Shard::new(seat.config.clone(), seat.index, seat.seed, seat.zone);
+    ring.block_on(async {
+        let core = Rc::new(Core::new(
+            shard,
+            seat.config,
+            seat.clock,
+            seat.control,
+            orders,
+        ));
+        follow_orders(&core, inbox).await;
+    });
+}
+
+async fn follow_orders(core: &Rc<Core>, inbox: &Inbox) {
+    monoio::spawn(core.clone().run_timers());
+    let mut acceptors: Vec<Rc<Notify>> = Vec::new();
+    loop {
+        let Either::Left(order) = race(inbox.next(), core.ended()).await else {
+            return;
+        };
+        match order {
+            Order::Listen(listener) => {
+                let stop = Rc::new(Notify::default());
+                acceptors.push(stop.clone());
+                monoio::spawn(listener::accept(core.clone(), listener, stop));
+            }
+            Order::Resolved { request, result } => {
+                core.enter(|shard, now| shard.handle_resolved(now, request, result));
+            }
+            Order::Drain => {
+                for stop in acceptors.drain(..) {
+                    stop.notify();
+                }
+                core.enter(|shard, now| shard.handle_drain(now));
+            }
+        }
+    }
+}
+
+fn pin(cpu: Option<usize>) -> Result<(), StartError> {
+    match cpu {
+        Some(cpu) => {
+            monoio::utils::bind_to_cpu_set([cpu]).map_err(|error| StartError::pin(cpu, error))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Says that the thread has ended, however it does.
+struct End {
+    index: usize,
+    events: Sender<Event>,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let event = Event::Ended {
+            shard: self.index,
+            panicked: thread::panicking(),
+        };
+        // Nobody may be left to tell.
+        let _ = self.events.send(event);
+    }
+}
