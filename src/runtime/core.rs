@@ -3,9 +3,9 @@
 
 use std::{
     cell::{Cell, RefCell},
-    future::Future,
     io,
     net::{IpAddr, SocketAddr},
+    pin::pin,
     rc::Rc,
     sync::Arc,
     time::Duration,
@@ -35,11 +35,12 @@ use crate::{
 
 /// A client's read: more than most have waiting, and little enough to stay in the L2 cache.
 const CLIENT_READ_BYTES: usize = 64 * 1024;
-/// A broker connection carries many sessions.
+/// Read buffers of clients that a core lends at a time: 8 MiB.
+const CLIENT_BUFFERS_MAX: usize = 128;
+/// A broker's read: its connection carries many sessions.
 const BROKER_READ_BYTES: usize = 256 * 1024;
-/// At most 4 MiB and 2 MiB a core are kept between bursts.
-const CLIENT_BUFFERS_KEPT: usize = 64;
-const BROKER_BUFFERS_KEPT: usize = 8;
+/// Read buffers of brokers that a core lends at a time: 4 MiB.
+const BROKER_BUFFERS_MAX: usize = 16;
 
 /// One core's world, shared by its tasks.
 pub(super) struct Core {
@@ -77,8 +78,8 @@ impl Core {
             orders,
             clients: Sockets::<SessionKey>::default(),
             brokers: Sockets::<ConnectionKey>::default(),
-            client_buffers: Buffers::new(CLIENT_READ_BYTES, CLIENT_BUFFERS_KEPT),
-            broker_buffers: Buffers::new(BROKER_READ_BYTES, BROKER_BUFFERS_KEPT),
+            client_buffers: Buffers::new(CLIENT_READ_BYTES, CLIENT_BUFFERS_MAX),
+            broker_buffers: Buffers::new(BROKER_READ_BYTES, BROKER_BUFFERS_MAX),
             sockets_alive: Cell::new(0),
             armed: Cell::new(None),
             timer: Notify::default(),
@@ -108,7 +109,8 @@ impl Core {
         // The shard may already want something of this socket.
         let socket = Rc::new(Socket::new());
         self.clients.borrow_mut().insert(client, socket.clone());
-        self.spawn(serve(self.clone(), client, socket, stream));
+        let alive = Alive::new(self);
+        monoio::spawn(serve(self.clone(), client, socket, stream, alive));
         self.settle();
     }
 
@@ -136,7 +138,7 @@ impl Core {
                 None => self.timer.notified().await,
                 Some(deadline) => {
                     let delay = deadline.since(self.clock.now().mono);
-                    race(sleep(delay), self.timer.notified()).await;
+                    race(pin!(sleep(delay)), pin!(self.timer.notified())).await;
                 }
             }
             self.enter(|_, _| ());
@@ -223,13 +225,13 @@ impl Core {
     fn connect(self: &Rc<Self>, connection: ConnectionKey, address: SocketAddr) {
         let socket = Rc::new(Socket::new());
         self.brokers.borrow_mut().insert(connection, socket.clone());
-        let core = self.clone();
-        self.spawn(async move {
+        let (core, alive) = (self.clone(), Alive::new(self));
+        monoio::spawn(async move {
             let connecting = timeout(
                 core.config.connect_timeout,
                 TcpStream::connect_addr(address),
             );
-            let connected = match race(connecting, socket.aborted()).await {
+            let connected = match race(pin!(connecting), pin!(socket.aborted())).await {
                 Either::Left(Ok(connected)) => connected,
                 Either::Left(Err(_)) => Err(io::ErrorKind::TimedOut.into()),
                 Either::Right(()) => return,
@@ -237,7 +239,7 @@ impl Core {
             match connected.and_then(|stream| stream.set_nodelay(true).map(|()| stream)) {
                 Ok(stream) => {
                     core.enter(|shard, now| shard.handle_connected(now, connection));
-                    serve(core, connection, socket, stream).await;
+                    serve(core, connection, socket, stream, alive).await;
                 }
                 Err(error) => {
                     core.brokers.borrow_mut().remove(connection);
@@ -245,17 +247,6 @@ impl Core {
                     core.enter(|shard, now| shard.handle_disconnected(now, connection, &reason));
                 }
             }
-        });
-    }
-
-    /// Runs a socket's task and counts it.
-    fn spawn(self: &Rc<Self>, task: impl Future<Output = ()> + 'static) {
-        self.sockets_alive.set(self.sockets_alive.get() + 1);
-        let core = self.clone();
-        monoio::spawn(async move {
-            task.await;
-            core.sockets_alive.set(core.sockets_alive.get() - 1);
-            core.ended.notify();
         });
     }
 
@@ -270,6 +261,23 @@ impl Core {
         if self.control.resolve(host, port, Box::new(reply)).is_err() {
             answer(Err("too many names are being looked up".to_owned()));
         }
+    }
+}
+
+/// Counts a socket's task as long as it lives.
+pub(super) struct Alive(Rc<Core>);
+
+impl Alive {
+    fn new(core: &Rc<Core>) -> Self {
+        core.sockets_alive.set(core.sockets_alive.get() + 1);
+        Self(core.clone())
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.sockets_alive.set(self.0.sockets_alive.get() - 1);
+        self.0.ended.notify();
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    pin::pin,
     rc::Rc,
     time::Duration,
 };
@@ -58,7 +59,7 @@ pub(super) async fn accept(core: Rc<Core>, listener: TcpListener, stop: Rc<Notif
     };
     let mut failing = false;
     loop {
-        match race(stop.notified(), waiting.readable(false)).await {
+        match race(pin!(stop.notified()), pin!(waiting.readable(false))).await {
             Either::Left(()) => return,
             Either::Right(_) => {}
         }
@@ -70,7 +71,7 @@ pub(super) async fn accept(core: Rc<Core>, listener: TcpListener, stop: Rc<Notif
                 }
                 failing = true;
                 let delay = monoio::time::sleep(ACCEPT_RETRY_DELAY);
-                if let Either::Left(()) = race(stop.notified(), delay).await {
+                if let Either::Left(()) = race(pin!(stop.notified()), pin!(delay)).await {
                     return;
                 }
             }

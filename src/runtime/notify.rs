@@ -6,7 +6,7 @@
 use std::{
     cell::{Cell, RefCell},
     future::Future,
-    pin::{Pin, pin},
+    pin::Pin,
     task::{Context, Poll, Waker},
 };
 
@@ -79,23 +79,40 @@ pub(super) enum Either<A, B> {
     Right(B),
 }
 
-/// Waits for the first of two futures and drops the other one. When both are ready it is the left
-/// one. A read, write or connect may stand here only if its socket ends with it.
-pub(super) async fn race<A: Future, B: Future>(left: A, right: B) -> Either<A::Output, B::Output> {
-    let mut left = pin!(left);
-    let mut right = pin!(right);
-    std::future::poll_fn(move |context| {
-        if let Poll::Ready(output) = left.as_mut().poll(context) {
+/// Waits for the first of two futures. When both are ready it is the left one. Who drops the other
+/// one must know that it may be dropped: a read or write only when its socket ends with it.
+///
+/// Takes them pinned (`race(pin!(a), pin!(b))`): as an `async fn` it would store each future twice,
+/// in every socket's task.
+pub(super) fn race<A, B>(left: A, right: B) -> Race<A, B>
+where
+    A: Future + Unpin,
+    B: Future + Unpin,
+{
+    Race { left, right }
+}
+
+/// See [`race`].
+pub(super) struct Race<A, B> {
+    left: A,
+    right: B,
+}
+
+impl<A: Future + Unpin, B: Future + Unpin> Future for Race<A, B> {
+    type Output = Either<A::Output, B::Output>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Poll::Ready(output) = Pin::new(&mut self.left).poll(context) {
             return Poll::Ready(Either::Left(output));
         }
-        right.as_mut().poll(context).map(Either::Right)
-    })
-    .await
+        Pin::new(&mut self.right).poll(context).map(Either::Right)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::{
+        pin::pin,
         sync::{
             Arc,
             atomic::{AtomicUsize, Ordering},

@@ -20,7 +20,7 @@ use monoio::{
 };
 
 use super::{
-    core::Core,
+    core::{Alive, Core},
     leg::Leg,
     notify::{Either, Notify, race},
     split::{ReadHalf, WriteHalf, split},
@@ -100,6 +100,7 @@ pub(super) async fn serve<L: Leg>(
     key: L,
     socket: Rc<Socket<L::Outbox>>,
     stream: TcpStream,
+    _alive: Alive,
 ) {
     let (read_half, write_half) = split(stream);
     let reader = monoio::spawn(read(core.clone(), key, socket.clone(), read_half));
@@ -118,26 +119,26 @@ async fn read<L: Leg>(core: Rc<Core>, key: L, socket: Rc<Socket<L::Outbox>>, mut
             Phase::Open | Phase::Finishing => {}
             Phase::Closed => return,
         }
-        match race(half.readable(), socket.reader.notified()).await {
+        match race(pin!(half.readable()), pin!(socket.reader.notified())).await {
             Either::Left(Ok(())) => {}
             Either::Left(Err(error)) => break error.to_string(),
             Either::Right(()) => continue,
         }
+        let buffer = L::buffers(&core).take().await;
         let closed = socket.reader.until(|| socket.phase.get() == Phase::Closed);
-        let buffer = L::buffers(&core).take();
-        let (result, mut buffer) = match race(half.read(buffer), closed).await {
+        let (result, mut buffer) = match race(pin!(half.read(buffer)), pin!(closed)).await {
             Either::Left(result) => result,
-            Either::Right(()) => return,
+            Either::Right(()) => return L::buffers(&core).lose(),
         };
+        if matches!(result, Ok(1..)) && socket.phase.get() == Phase::Open {
+            core.enter(|shard, now| key.handle_bytes(shard, now, &mut buffer));
+        }
+        L::buffers(&core).give(buffer);
         match result {
             Ok(0) => break "closed by the peer".to_owned(),
-            Ok(_) if socket.phase.get() == Phase::Open => {
-                core.enter(|shard, now| key.handle_bytes(shard, now, &mut buffer));
-            }
             Ok(_) => {}
             Err(error) => break error.to_string(),
         }
-        L::buffers(&core).give(buffer);
     };
     socket.peer_ended.set(true);
     socket.writer.notify();
@@ -173,7 +174,7 @@ async fn write<L: Leg>(core: &Rc<Core>, key: L, socket: &Socket<L::Outbox>, mut 
         let ended = socket
             .writer
             .until(|| socket.peer_ended.get() || socket.phase.get() == Phase::Closed);
-        race(ended, sleep(core.linger_timeout())).await;
+        race(pin!(ended), pin!(sleep(core.linger_timeout()))).await;
     }
 }
 
@@ -212,10 +213,12 @@ async fn write_some<O: IoBuf>(
 ) -> Option<BufResult<usize, Slice<O>>> {
     let mut write = pin!(half.write(rest));
     let not_open = socket.writer.until(|| socket.phase.get() > Phase::Open);
-    if let Either::Left(result) = race(write.as_mut(), not_open).await {
+    if let Either::Left(result) = race(write.as_mut(), pin!(not_open)).await {
         return Some(result);
     }
-    match race(write, race(socket.aborted(), sleep(linger_timeout))).await {
+    let mut aborted = pin!(socket.aborted());
+    let mut too_late = pin!(sleep(linger_timeout));
+    match race(write, race(aborted.as_mut(), too_late.as_mut())).await {
         Either::Left(result) => Some(result),
         Either::Right(_) => None,
     }

@@ -1,6 +1,6 @@
 //! A shard's thread: pinned, with a ring of its own, running until the shard has drained.
 
-use std::{rc::Rc, sync::Arc, thread};
+use std::{pin::pin, rc::Rc, sync::Arc, thread};
 
 use crossbeam_channel::Sender;
 
@@ -75,7 +75,7 @@ async fn follow_orders(core: &Rc<Core>, inbox: &Inbox) {
     monoio::spawn(core.clone().run_timers());
     let mut acceptors: Vec<Rc<Notify>> = Vec::new();
     loop {
-        let Either::Left(order) = race(inbox.next(), core.ended()).await else {
+        let Either::Left(order) = race(pin!(inbox.next()), pin!(core.ended())).await else {
             return;
         };
         match order {
