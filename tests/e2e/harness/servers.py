@@ -22,13 +22,13 @@ OPENED = [
 
 def java(*, heap_mb: int) -> list[object]:
     """A JVM that starts fast and stays small: these servers live for minutes."""
-    jars = tools.pulsar_jars()
+    classes = tools.java_classes()
     return [
         "java", *[f"--add-opens={module}=ALL-UNNAMED" for module in OPENED],
         "-Dio.netty.tryReflectionSetAccessible=true",
         f"-Dlog4j.configurationFile={tools.JAVA_SOURCES / 'log4j2.properties'}",
         "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Xmx{heap_mb}m",
-        f"-XX:MaxDirectMemorySize={heap_mb}m", "-cp", f"{jars}/*",
+        f"-XX:MaxDirectMemorySize={heap_mb}m", "-cp", f"{classes}:{tools.PULSAR_LIB}/*",
     ]
 
 
@@ -124,7 +124,7 @@ class JavaService:
 
     name = "java"
 
-    def __init__(self, broker: Broker, port: int | None = None, **settings: object) -> None:
+    def __init__(self, broker: Broker, port: int | None = None, env: dict | None = None, **settings: object) -> None:
         self.port = free_port(port)
         self.folder = tools.SCRATCH / f"java-{self.port}"
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -134,16 +134,14 @@ class JavaService:
             "brokerServiceUrl": broker.url,
             "serviceUrl": f"http://127.0.0.1:{broker.web_port}",
             "webServicePort": self.port,
-            # The service ignores it and listens everywhere; it lives for one test run.
-            "bindAddress": "127.0.0.1",
             "webSocketNumIoThreads": 2,
             "webSocketConnectionsPerBroker": 1,
             "numHttpServerThreads": 16,
             **settings,
         })
         self.process = Process("Java WebSocket service", [
-            *java(heap_mb=512), "org.apache.pulsar.websocket.service.WebSocketServiceStarter", conf,
-        ], self.folder / "service.log", cwd=self.folder)
+            *java(heap_mb=512), "LoopbackWebSocketService", conf,
+        ], self.folder / "service.log", env, self.folder)
 
     def wait(self) -> "JavaService":
         self.process.wait_until(lambda: answers(self.port), 120)
@@ -158,13 +156,13 @@ class Ours:
 
     name = "ours"
 
-    def __init__(self, broker_url: str, port: int | None = None, binary: Path | None = None) -> None:
+    def __init__(self, broker_url: str, port: int | None = None, env: dict | None = None, flags: tuple = ()) -> None:
         self.port = free_port(port)
         self.folder = tools.SCRATCH / f"ours-{self.port}"
-        binary = binary or tools.target_dir() / "release" / "pulsar-ws-fast"
         self.process = Process("pulsar-ws-fast", [
-            binary, "--port", self.port, "--bind", "127.0.0.1", "--broker-url", broker_url, "--cores", 1,
-        ], self.folder / "service.log")
+            tools.our_binary(), "--port", self.port, "--bind", "127.0.0.1", "--broker-url", broker_url,
+            "--cores", 1, *flags,
+        ], self.folder / "service.log", env)
 
     def wait(self) -> "Ours":
         self.process.wait_until(lambda: answers(self.port), 15)
@@ -172,6 +170,33 @@ class Ours:
 
     def stop(self) -> None:
         self.process.kill()
+
+
+class PulsarLite:
+    """A small embedded broker, for a first try without Java. Keeps its data while the folder stays."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        folder.mkdir(parents=True, exist_ok=True)
+        conf = folder / "pulsar-lite.toml"
+        # Its metrics would otherwise be open to the network, on the very port a proxy likes to have.
+        conf.write_text(
+            f'addr = "127.0.0.1:{self.port}"\ndb_path = "{folder / "data"}"\nlog_level = "warn"\n'
+            'cluster = "standalone"\n\n[metrics]\nenabled = false\n'
+        )
+        binary = next((tools.VENV / "lib").glob("python*/site-packages/pulsar_lite/bin/pulsar-lite"))
+        self.process = Process("pulsar-lite", [binary, "--config", conf], folder / "pulsar-lite.log", cwd=folder)
+
+    @property
+    def url(self) -> str:
+        return f"pulsar://127.0.0.1:{self.port}"
+
+    def wait(self) -> "PulsarLite":
+        self.process.wait_until(lambda: answers(self.port), 30)
+        return self
+
+    def stop(self) -> None:
+        self.process.terminate()
 
 
 def write_properties(path: Path, values: dict[str, object]) -> None:

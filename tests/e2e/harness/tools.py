@@ -112,26 +112,31 @@ def pulsar_jars() -> Path:
     return PULSAR_LIB
 
 
-def javac(source: Path) -> Path:
-    """Compiles one Java program against Pulsar's jars; returns the folder of its classes."""
+def java_classes() -> Path:
+    """The folder with our own Java programs, compiled against Pulsar's jars."""
     jars = pulsar_jars()
     classes = PULSAR / "classes"
-    need("javac")
-    classes.mkdir(parents=True, exist_ok=True)
-    run("javac", "-nowarn", "-d", classes, "-cp", f"{jars}/*", source)
+    sources = sorted(JAVA_SOURCES.glob("*.java"))
+    if not _stamped(classes, *sources):
+        need("javac")
+        shutil.rmtree(classes, ignore_errors=True)
+        classes.mkdir()
+        run("javac", "-nowarn", "-XDsuppressNotes", "-d", classes, "-cp", f"{jars}/*", *sources)
+        _stamp(classes, *sources)
     return classes
 
 
-def release_binary() -> Path:
-    """Our program, built as it is shipped."""
+def build_release() -> Path:
+    """Builds our program as it is shipped."""
     need("cargo", "cc")
     run("cargo", "build", "--release", "--locked", "--quiet", cwd=ROOT)
-    return target_dir() / "release" / "pulsar-ws-fast"
+    return our_binary()
 
 
-def target_dir() -> Path:
-    """Where cargo puts what it builds."""
-    return Path(os.environ.get("CARGO_TARGET_DIR", TARGET))
+def our_binary() -> Path:
+    """Our program; another build of it may be named by the environment."""
+    target = Path(os.environ.get("CARGO_TARGET_DIR", TARGET))
+    return Path(os.environ.get("PULSAR_WS_FAST", target / "release" / "pulsar-ws-fast"))
 
 
 def run(*command: object, cwd: Path | None = None) -> None:
@@ -147,14 +152,14 @@ def say(sentence: str) -> None:
     print(f"== {sentence}", file=sys.stderr, flush=True)
 
 
-def _digest(wanted: Path) -> str:
-    return hashlib.sha256(wanted.read_bytes()).hexdigest()
+def _digest(sources: tuple[Path, ...]) -> str:
+    return hashlib.sha256(b"\0".join(source.read_bytes() for source in sources)).hexdigest()
 
 
-def _stamped(folder: Path, wanted: Path) -> bool:
+def _stamped(folder: Path, *sources: Path) -> bool:
     stamp = folder / ".installed"
-    return stamp.exists() and stamp.read_text() == _digest(wanted)
+    return stamp.exists() and stamp.read_text() == _digest(sources)
 
 
-def _stamp(folder: Path, wanted: Path) -> None:
-    (folder / ".installed").write_text(_digest(wanted))
+def _stamp(folder: Path, *sources: Path) -> None:
+    (folder / ".installed").write_text(_digest(sources))

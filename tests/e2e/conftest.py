@@ -1,0 +1,93 @@
+"""Brings up a real broker and the service under test, once for all tests."""
+
+from __future__ import annotations
+
+import logging
+import re
+import subprocess
+import uuid
+
+import pulsar
+import pytest
+
+from harness.client import Endpoints
+from harness.process import end_on_signals
+from harness.servers import Broker, JavaService, Ours, java
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--target", default="ours", help="the service under test: ours or java")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    end_on_signals()
+    config.addinivalue_line("markers", "ours_only(reason): says something about our program alone")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--target") == "ours":
+        return
+    for item in items:
+        for mark in item.iter_markers("ours_only"):
+            item.add_marker(pytest.mark.skip(reason=f"ours only: {mark.args[0]}"))
+
+
+@pytest.fixture(scope="session")
+def broker():
+    """Pulsar as it comes: acknowledgements of single batch members are dropped."""
+    made = Broker(acknowledgmentAtBatchIndexLevelEnabled="false")
+    try:
+        yield made.wait()
+    finally:
+        made.stop()
+
+
+@pytest.fixture(scope="session")
+def start(request):
+    """Starts a service of the kind under test beside a broker; all end with the tests."""
+    started = []
+
+    def start_service(broker: Broker, env: dict | None = None) -> Endpoints:
+        kind = request.config.getoption("--target")
+        service = JavaService(broker, env=env) if kind == "java" else Ours(broker.url, env=env)
+        started.append(service)
+        service.wait()
+        return Endpoints(f"ws://127.0.0.1:{service.port}", kind)
+
+    yield start_service
+    for service in started:
+        service.stop()
+
+
+@pytest.fixture(scope="session")
+def service(start, broker) -> Endpoints:
+    """The service under test."""
+    return start(broker)
+
+
+@pytest.fixture
+def topic(request) -> str:
+    """A topic of the test's own."""
+    return re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())[:60] + "-" + uuid.uuid4().hex[:8]
+
+
+@pytest.fixture(scope="session")
+def cpp(broker):
+    """The C++ client, independent of Java's and of ours."""
+    quiet = logging.getLogger("pulsar-cpp")
+    quiet.setLevel(logging.CRITICAL)
+    client = pulsar.Client(broker.url, logger=quiet)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def java_only_client(broker):
+    """Runs a step of `scripts/java/Publish.java`: what only the Java client can publish."""
+    def publish(what: str, topic: str) -> None:
+        subprocess.run(
+            [str(word) for word in [*java(heap_mb=128), "Publish", broker.url, what, topic]],
+            check=True, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT, timeout=60,
+        )
+
+    return publish
