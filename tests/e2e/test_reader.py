@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from harness import ids
@@ -119,8 +121,6 @@ def test_the_reader_leaves_no_subscription(service, broker, topic, stored):
         reader.json()
         (name,) = subscriptions()
         assert name.startswith("reader-") and len(name) == len("reader-") + 10
-    import time
-
     deadline = time.monotonic() + 5
     while subscriptions() and time.monotonic() < deadline:
         time.sleep(0.05)

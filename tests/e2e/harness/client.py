@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import time
+from contextlib import ExitStack
 from urllib.parse import quote, urlencode
 
 from websockets.exceptions import ConnectionClosed
@@ -19,7 +20,9 @@ class Client:
 
     def __init__(self, url: str, **options: object) -> None:
         self.url = url
-        self.socket = connect(url, max_size=None, open_timeout=20, close_timeout=2, **options)
+        self.opened = ExitStack()
+        self.socket = self.opened.enter_context(
+            connect(url, max_size=None, open_timeout=20, close_timeout=2, **options))
 
     def __enter__(self) -> "Client":
         return self
@@ -28,7 +31,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        self.socket.close()
+        self.opened.close()
 
     def send(self, message: object) -> None:
         """Sends text or bytes as they are, anything else as JSON."""

@@ -1,0 +1,14 @@
+// Prints whatever arrives and asks for more, as the documentation of the API shows it; argument: the service's address.
+const WebSocket = require('ws');
+
+const ws = new WebSocket(`${process.argv[2]}/ws/v2/reader/persistent/public/default/my-topic`);
+
+ws.on('open', function () {
+  console.log('open');
+});
+
+ws.on('message', function (message) {
+  const received = JSON.parse(message);
+  console.log('received %s payload %s', message, new Buffer(received.payload, 'base64').toString());
+  ws.send(JSON.stringify({ messageId: received.messageId }));
+});
