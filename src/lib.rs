@@ -27,16 +27,24 @@
 //! - What a client can see of the Java service's behaviour (names, status codes, close codes,
 //!   defaults) is decided in `http`, `dialect` and `config` only.
 
-#![doc(html_no_source)]
+pub mod config;
 
-// WIRE pub mod config;
 // WIRE pub mod runtime;
+
 // WIRE pub mod control;
+
 // WIRE pub mod shard;
-pub mod codec;
+
 pub mod http;
+
 pub mod ws;
-// WIRE pub mod dialect;
+
+pub mod codec;
+
+pub mod dialect;
+
 pub mod session;
+
 // WIRE pub mod pulsar;
+
 pub mod timer;

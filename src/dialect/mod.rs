@@ -95,6 +95,14 @@ impl Dialect {
         }
     }
 
+    /// What a client hears when the broker did not remove its subscription.
+    #[must_use]
+    pub fn unsubscribe_failed(self) -> Rejection<'static> {
+        match self {
+            Self::PulsarJson => pulsar_json::unsubscribe_failed(),
+        }
+    }
+
     /// How long the text of an event will be, or nearly so.
     #[must_use]
     pub fn event_len_hint(self, event: &Event<'_>) -> usize {

@@ -9,7 +9,7 @@ use crate::{
     http::refusal::Refusal,
     session::{Session, SessionKey},
     timer::Now,
-    ws::frame::GOING_AWAY,
+    ws::frame::close_code::GOING_AWAY,
 };
 
 /// How far draining is.

@@ -4,7 +4,7 @@
 //! Java service. Nobody else waits meanwhile.
 
 use super::{
-    Effect, Shard,
+    Shard,
     client::{Open, Opening, Phase},
 };
 use crate::{

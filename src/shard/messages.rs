@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    dialect::{self, Dialect, Rejection, TimeFormat},
+    dialect::{Dialect, Rejection, TimeFormat},
     pulsar::{Entry, Pulsar},
     session::{Event, Session, SessionKey},
     timer::Now,
@@ -151,15 +151,17 @@ impl Shard {
                             write(*dialect, &event, out, &mut self.time);
                             None
                         }
-                        Err(Rejection::Reply(reply)) => {
-                            write_reply(*dialect, &reply, out);
+                        Err(Rejection::Reply { code, message, context }) => {
+                            let mark = frame::begin_text(out, message.len());
+                            dialect.write_rejection_reply(code, &message, context, out);
+                            frame::finish(out, mark);
                             None
                         }
                         Err(Rejection::Close { code, reason }) => Some((code, reason)),
                     }
                 }
                 // Java ignores them too.
-                Ok(Some(Incoming::Binary(_) | Incoming::Pong(_))) => None,
+                Ok(Some(Incoming::Binary | Incoming::Pong(_))) => None,
                 Ok(Some(Incoming::Closed { .. })) => break Stop::End,
                 Ok(None) => break Stop::Empty,
                 Err(violation) => Some((violation.code, violation.reason)),
@@ -195,7 +197,7 @@ impl Shard {
         if client.outbox.len() > self.config.replies_bytes_max && client.stalled_since.is_none() {
             client.stalled_since = Some(now.mono);
             self.timers
-                .set(now.mono + self.config.stalled_timeout, Timer::Stalled(key));
+                .set(now.mono + self.config.replies_timeout, Timer::Stalled(key));
         }
     }
 
@@ -318,12 +320,5 @@ fn takes_delivery(open: &Open, outbox: &Outbox) -> bool {
 pub(super) fn write(dialect: Dialect, event: &Event<'_>, out: &mut Vec<u8>, time: &mut TimeFormat) {
     let mark = frame::begin_text(out, dialect.event_len_hint(event));
     dialect.write_event(event, out, time);
-    frame::finish(out, mark);
-}
-
-/// Appends a refusal of one message as one text message.
-fn write_reply(dialect: Dialect, reply: &dialect::Reply<'_>, out: &mut Vec<u8>) {
-    let mark = frame::begin_text(out, 0);
-    dialect.write_reply(reply, out);
     frame::finish(out, mark);
 }

@@ -16,6 +16,7 @@ mod outbox;
 use std::{
     collections::VecDeque,
     net::{IpAddr, SocketAddr},
+    num::NonZeroUsize,
     sync::Arc,
 };
 
@@ -28,6 +29,7 @@ use crate::{
     pulsar::{self, ConnectionKey, Pulsar, ResolveKey},
     session::SessionKey,
     timer::{Instant, Now, Timers},
+    ws::frame::close_code,
 };
 use client::{Client, Phase};
 use outbox::Buffers;
@@ -111,12 +113,12 @@ impl Shard {
     /// every choice of chance repeatable; `zone` is the zone in which times are told.
     #[must_use]
     pub fn new(config: Arc<Config>, index: usize, seed: u64, zone: jiff::tz::TimeZone) -> Self {
-        let shards = config.cores.max(1);
+        let shards = config.cores.map_or(1, NonZeroUsize::get);
         tracing::debug!(shard = index, shards, "shard made");
         Self {
             clients: SlotMap::with_key(),
             pulsar: Pulsar::new(pulsar::Settings::from(&*config), seed),
-            scratch: dialect::Scratch::default(),
+            scratch: dialect::Scratch::new(),
             broker_scratch: pulsar::Scratch::default(),
             time: TimeFormat::new(zone),
             timers: Timers::new(),
@@ -331,7 +333,7 @@ impl Shard {
                 );
                 open.ws.close(
                     &mut client.outbox.bytes,
-                    crate::ws::frame::GOING_AWAY,
+                    close_code::GOING_AWAY,
                     &reason,
                 );
                 self.finish(now, key);
@@ -342,7 +344,7 @@ impl Shard {
 
     /// A client that had too much to read made no progress for the whole stall timeout?
     fn stalled_timeout(&mut self, now: Now, key: SessionKey) {
-        let timeout = self.config.stalled_timeout;
+        let timeout = self.config.replies_timeout;
         let Some(client) = self.clients.get_mut(key) else {
             return;
         };
@@ -363,7 +365,7 @@ impl Shard {
             if let Phase::Open(open) = &mut client.phase {
                 open.ws.close(
                     &mut client.outbox.bytes,
-                    crate::ws::frame::TRY_AGAIN_LATER,
+                    close_code::TRY_AGAIN_LATER,
                     reason,
                 );
             }

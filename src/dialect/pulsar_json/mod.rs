@@ -52,6 +52,11 @@ pub(super) fn bad_message_id() -> Rejection<'static> {
     failed_to_deserialize()
 }
 
+/// `ConsumerHandler` treats a failed unsubscribe like a command it can't read.
+pub(super) fn unsubscribe_failed() -> Rejection<'static> {
+    failed_to_deserialize()
+}
+
 fn failed_to_deserialize() -> Rejection<'static> {
     Rejection::Close {
         code: CLOSE_FAILED_TO_DESERIALIZE,
