@@ -16,19 +16,24 @@ use pulsar_ws_fast::{
 
 const DIALECT: Dialect = Dialect::PulsarJson;
 
-fn publish_of(payload_len: usize) -> Vec<u8> {
+const PROPERTIES: &str = r#""properties":{"key1":"value1","key2":"value2"},"#;
+
+fn publish_of(payload_len: usize, properties: &str) -> Vec<u8> {
     let mut text = br#"{"payload":""#.to_vec();
     encode_append(&vec![b'x'; payload_len], &mut text);
-    text.extend_from_slice(
-        br#"","properties":{"key1":"value1","key2":"value2"},"context":"1234"}"#,
-    );
+    text.extend_from_slice(format!(r#"",{properties}"context":"1234"}}"#).as_bytes());
     text
 }
 
 fn read_publish(c: &mut Criterion) {
-    for len in [100, 1024] {
-        let text = publish_of(len);
-        let mut group = c.benchmark_group(format!("publish of {len} B"));
+    for (len, properties) in [(100, ""), (100, PROPERTIES), (1024, "")] {
+        let text = publish_of(len, properties);
+        let with = if properties.is_empty() {
+            ""
+        } else {
+            " with properties"
+        };
+        let mut group = c.benchmark_group(format!("publish of {len} B{with}"));
         group.throughput(Throughput::Bytes(text.len() as u64));
         let mut scratch = Scratch::new();
         let mut content = BytesMut::with_capacity(2 * len);
