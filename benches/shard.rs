@@ -1,0 +1,262 @@
+//! What one whole shard call costs, without a socket: a client's buffer with 64 publishes goes in, the broker's outbox
+//! holds 64 frames afterwards; and 64 receipts come in, the client's outbox holds 64 replies.
+//!
+//! `kernels` does to the same bytes what can't be avoided (unmask, UTF-8, JSON, base64, checksum) and nothing else. The
+//! difference between `publish` and `kernels` is what the shard itself costs: sessions, sequence ids, frames in flight,
+//! routing. Buffers are prepared outside the measured time.
+
+#[expect(dead_code, reason = "the simulation's wire format, of which the bench needs a part")]
+#[path = "../tests/sim/proto.rs"]
+mod proto;
+#[expect(dead_code, reason = "the simulation's wire format, of which the bench needs a part")]
+#[path = "../tests/sim/wire.rs"]
+mod wire;
+
+use std::{hint::black_box, net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use pulsar_ws_fast::{
+    config::Config,
+    dialect::{Dialect, Scratch},
+    http::route::EndpointKind,
+    pulsar::ConnectionKey,
+    session::{Command, SessionKey, producer},
+    shard::{Effect, Shard},
+    timer::{Instant, Now},
+    ws::{
+        Incoming, Input, Limits, WebSocket,
+        frame::{Header, Opcode},
+    },
+};
+
+const MESSAGES: usize = 64;
+const NOW: Now = Now { mono: Instant(1_000_000), wall_ms: 1_790_000_000_000 };
+
+/// A shard with one producer whose session is open.
+struct World {
+    shard: Shard,
+    client: SessionKey,
+    connection: Option<ConnectionKey>,
+}
+
+impl World {
+    fn new() -> Self {
+        let mut shard = Shard::new(Arc::new(Config::default()), 0, 1, jiff::tz::TimeZone::UTC);
+        let address = SocketAddr::from(([127, 0, 0, 1], 8080));
+        let client = shard.handle_accepted(NOW, address, address);
+        let mut head = b"GET /ws/v2/producer/persistent/public/default/t HTTP/1.1\r\nHost: h\r\n\
+            Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+            Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            .to_vec();
+        shard.handle_client_bytes(NOW, client, &mut head);
+        let mut world = Self { shard, client, connection: None };
+        for _ in 0..16 {
+            world.turn();
+        }
+        let answer = world.take_client();
+        assert!(answer.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&answer));
+        world
+    }
+
+    /// Answers whatever the shard wants.
+    fn turn(&mut self) {
+        while let Some(effect) = self.shard.poll_effect() {
+            if let Effect::Connect { connection, .. } = effect {
+                self.connection = Some(connection);
+                self.shard.handle_connected(NOW, connection);
+            }
+        }
+        let mut asked = self.take_broker().to_vec();
+        let mut answers = Vec::new();
+        while let Some(frame) = wire::take_frame(&mut asked) {
+            if let Some(answer) = answer(frame.command) {
+                wire::put_frame(&mut answers, answer, None);
+            }
+        }
+        if let (Some(connection), false) = (self.connection, answers.is_empty()) {
+            self.shard.handle_broker_bytes(NOW, connection, &mut answers);
+        }
+    }
+
+    fn take_broker(&mut self) -> Bytes {
+        let connection = self.connection;
+        connection.and_then(|it| self.shard.take_broker_outbox(it)).unwrap_or_default()
+    }
+
+    fn take_client(&mut self) -> Vec<u8> {
+        let Some(outbox) = self.shard.take_client_outbox(self.client) else { return Vec::new() };
+        let copy = outbox.clone();
+        self.shard.handle_client_written(NOW, self.client, outbox);
+        copy
+    }
+
+    /// The receipts for what is in the broker's outbox.
+    fn receipts(&mut self) -> Vec<u8> {
+        let mut asked = self.take_broker().to_vec();
+        let mut answers = Vec::new();
+        while let Some(frame) = wire::take_frame(&mut asked) {
+            if let Some(answer) = answer(frame.command) {
+                wire::put_frame(&mut answers, answer, None);
+            }
+        }
+        answers
+    }
+
+    fn drop_effects(&mut self) {
+        while self.shard.poll_effect().is_some() {}
+    }
+}
+
+/// A broker that agrees to everything.
+fn answer(command: proto::BaseCommand) -> Option<proto::BaseCommand> {
+    let mut answer = proto::BaseCommand::default();
+    if command.connect.is_some() {
+        answer.connected = Some(proto::Connected {
+            server_version: "bench".to_owned(),
+            protocol_version: Some(21),
+            max_message_size: Some(5 << 20),
+        });
+    } else if let Some(asked) = command.partition_metadata {
+        answer.partition_metadata_response = Some(proto::PartitionMetadataResponse {
+            partitions: Some(0),
+            request_id: asked.request_id,
+            response: Some(0),
+            ..Default::default()
+        });
+    } else if let Some(asked) = command.lookup {
+        answer.lookup_response = Some(proto::LookupResponse {
+            broker_service_url: Some("pulsar://127.0.0.1:6650".to_owned()),
+            response: Some(1),
+            request_id: asked.request_id,
+            authoritative: Some(true),
+            ..Default::default()
+        });
+    } else if let Some(asked) = command.producer {
+        answer.producer_success = Some(proto::ProducerSuccess {
+            request_id: asked.request_id,
+            producer_name: "bench-0-1".to_owned(),
+            last_sequence_id: Some(-1),
+            producer_ready: Some(true),
+        });
+    } else if let Some(sent) = command.send {
+        answer.send_receipt = Some(proto::SendReceipt {
+            producer_id: sent.producer_id,
+            sequence_id: sent.sequence_id,
+            message_id: Some(proto::MessageIdData {
+                ledger_id: 12,
+                entry_id: sent.sequence_id,
+                partition: Some(-1),
+                ..Default::default()
+            }),
+        });
+    } else {
+        return None;
+    }
+    Some(answer)
+}
+
+fn publishes(payload_bytes: usize) -> Vec<u8> {
+    let mut payload = Vec::new();
+    pulsar_ws_fast::codec::base64::encode_append(&vec![b'p'; payload_bytes], &mut payload);
+    let payload = String::from_utf8(payload).expect("base64 is text");
+    let key = [0x37, 0xfa, 0x21, 0x3d];
+    let mut bytes = Vec::new();
+    for context in 0..MESSAGES {
+        let text = format!(r#"{{"payload":"{payload}","context":"{context}"}}"#);
+        let header =
+            Header { fin: true, opcode: Opcode::Text, mask: Some(key), payload_bytes: text.len() as u64 };
+        header.encode(&mut bytes);
+        bytes.extend(text.bytes().zip(key.into_iter().cycle()).map(|(byte, key)| byte ^ key));
+    }
+    bytes
+}
+
+fn kernels(bytes: &mut [u8], ws: &mut WebSocket, scratch: &mut Scratch, frame: &mut BytesMut) -> u32 {
+    let mut input = Input::new(bytes);
+    let mut out = Vec::new();
+    let mut sum = 0;
+    while let Ok(Some(Incoming::Text(text))) = ws.next_message(&mut input, &mut out) {
+        let command = Dialect::PulsarJson.read_command(EndpointKind::Producer, text, scratch);
+        let Ok(Command::Producer(producer::Command::Publish(publish))) = command else { continue };
+        frame.clear();
+        (publish.payload.decode)(publish.payload.encoded, frame).expect("the payload is base64");
+        sum ^= crc32c::crc32c(frame);
+    }
+    sum
+}
+
+fn bench(criterion: &mut Criterion) {
+    for (name, payload_bytes) in [("100 B", 100), ("1 KiB", 1024)] {
+        let mut group = criterion.benchmark_group(format!("shard, {MESSAGES} × {name}"));
+        group.throughput(Throughput::Elements(MESSAGES as u64));
+        let bytes = publishes(payload_bytes);
+        let mut ws = WebSocket::new(Limits::default());
+        let mut scratch = Scratch::new();
+        let mut frame = BytesMut::with_capacity(4096);
+        group.bench_function("kernels", |bencher| {
+            bencher.iter_custom(|rounds| {
+                timed(rounds, || bytes.clone(), |mut bytes| {
+                    black_box(kernels(&mut bytes, &mut ws, &mut scratch, &mut frame));
+                    bytes
+                })
+            });
+        });
+        let mut world = World::new();
+        let connection = world.connection.expect("connected");
+        group.bench_function("publish", |bencher| {
+            bencher.iter_custom(|rounds| {
+                let mut elapsed = Duration::ZERO;
+                for _ in 0..rounds {
+                    let mut bytes = bytes.clone();
+                    let shard = &mut world.shard;
+                    let client = world.client;
+                    elapsed += time(|| shard.handle_client_bytes(NOW, client, &mut bytes));
+                    let mut receipts = world.receipts();
+                    world.shard.handle_broker_bytes(NOW, connection, &mut receipts);
+                    assert!(world.take_client().len() > MESSAGES * 80);
+                    world.drop_effects();
+                }
+                elapsed
+            });
+        });
+        group.bench_function("receipts", |bencher| {
+            bencher.iter_custom(|rounds| {
+                let mut elapsed = Duration::ZERO;
+                for _ in 0..rounds {
+                    world.shard.handle_client_bytes(NOW, world.client, &mut bytes.clone());
+                    let mut receipts = world.receipts();
+                    let shard = &mut world.shard;
+                    elapsed += time(|| shard.handle_broker_bytes(NOW, connection, &mut receipts));
+                    assert!(world.take_client().len() > MESSAGES * 80);
+                    world.drop_effects();
+                }
+                elapsed
+            });
+        });
+        group.finish();
+    }
+}
+
+fn timed<T>(rounds: u64, mut setup: impl FnMut() -> T, mut call: impl FnMut(T) -> T) -> Duration {
+    (0..rounds)
+        .map(|_| {
+            let input = setup();
+            time(|| call(input))
+        })
+        .sum()
+}
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
+fn time<T>(call: impl FnOnce() -> T) -> Duration {
+    let start = std::time::Instant::now();
+    drop(black_box(call()));
+    start.elapsed()
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(20).measurement_time(Duration::from_secs(2)).warm_up_time(Duration::from_secs(1));
+    targets = bench
+}
+criterion_main!(benches);
