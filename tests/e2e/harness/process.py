@@ -94,9 +94,17 @@ def kill_all() -> None:
 
 
 def end_on_signals() -> None:
-    """Makes SIGTERM and SIGHUP run the exit handlers, as an interrupt does."""
+    """Makes SIGTERM and SIGHUP end the program as Ctrl-C does: cleanly."""
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda got, _frame: exit(128 + got))
+        signal.signal(number, interrupt)
+
+
+def end_with_parent() -> None:
+    """Has the kernel send this process SIGTERM should its parent die, also after an exec."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def free_port(preferred: int | None = None) -> int:

@@ -157,10 +157,13 @@ class Ours:
     name = "ours"
 
     def __init__(self, broker_url: str, port: int | None = None, env: dict | None = None, flags: tuple = ()) -> None:
+        binary = tools.our_binary()
+        if not binary.exists():
+            raise RuntimeError(f"{binary} is not there: cargo build --release")
         self.port = free_port(port)
         self.folder = tools.SCRATCH / f"ours-{self.port}"
         self.process = Process("pulsar-ws-fast", [
-            tools.our_binary(), "--port", self.port, "--bind", "127.0.0.1", "--broker-url", broker_url,
+            binary, "--port", self.port, "--bind", "127.0.0.1", "--broker-url", broker_url,
             "--cores", 1, *flags,
         ], self.folder / "service.log", env)
 
