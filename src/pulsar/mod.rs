@@ -1,0 +1,3 @@
+//! The Pulsar backend: producers, consumers and readers on Pulsar brokers, sans-IO.
+
+pub mod proto;
