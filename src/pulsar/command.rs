@@ -1,0 +1,579 @@
+//! Commands written by appending and read field by field: the hot ones by hand, the rare ones from
+//! their structs in `proto.rs`.
+//!
+//! SEND is written in the field order and with the presence of the Java client, so that the same
+//! message gives the same bytes. Sizes are known before anything is written; only the checksum is
+//! filled in behind.
+
+use bytes::{BufMut, BytesMut};
+use prost::Message;
+
+use super::{
+    proto::{Kind, ServerError},
+    wire::{MAGIC_CHECKSUM, TOTAL_LEN},
+};
+use crate::{
+    codec::protobuf::{
+        Field, ProtobufError, Reader, bytes_len, put_bytes, put_bytes_header, put_uint, uint_len,
+    },
+    session::{Payload, PayloadError, Publish},
+};
+
+/// `BaseCommand.type`.
+const TYPE: u32 = 1;
+/// Bytes of the checksum with its magic, and of the metadata's size.
+const CHECKSUM_LEN: usize = 2 + 4;
+const METADATA_SIZE_LEN: usize = 4;
+
+/// Appends a frame with one of the rare commands.
+pub fn put_command(out: &mut BytesMut, kind: Kind, command: &impl Message) {
+    let body_len = command.encoded_len();
+    put_command_header(out, kind, body_len);
+    // Appending to a buffer that grows can't fail.
+    let _ = command.encode(out);
+}
+
+/// Appends the head of a frame that holds a command and nothing else; its body follows.
+fn put_command_header(out: &mut BytesMut, kind: Kind, body_len: usize) {
+    let (kind, number) = (kind as u64, kind as u32);
+    let command_len = uint_len(TYPE, kind) + bytes_len(number, body_len);
+    put_u32(out, 4 + command_len);
+    put_u32(out, command_len);
+    put_uint(out, TYPE, kind);
+    put_bytes_header(out, number, body_len);
+}
+
+/// Appends a size as frames have it.
+fn put_u32(out: &mut BytesMut, size: usize) {
+    debug_assert!(u32::try_from(size).is_ok(), "sizes are checked before");
+    out.put_u32(u32::try_from(size).unwrap_or(u32::MAX));
+}
+
+/// A message to be stored, but for its place in the producer's order.
+#[derive(Clone, Copy, Debug)]
+pub struct Send<'a> {
+    /// The producer, by our number.
+    pub producer_id: u64,
+    /// The producer's name.
+    pub producer_name: &'a str,
+    /// The message's number, an `int64` in two's complement.
+    pub sequence_id: u64,
+    /// Now, in milliseconds since the epoch.
+    pub publish_time_ms: u64,
+    /// Not to be delivered before then.
+    pub deliver_at_ms: Option<i64>,
+    /// What the client gave.
+    pub publish: &'a Publish<'a>,
+}
+
+/// The sizes of a SEND's parts.
+#[derive(Clone, Copy, Debug)]
+pub struct SendLen {
+    body: usize,
+    command: usize,
+    /// Of the metadata.
+    pub metadata: usize,
+    /// Of the payload.
+    pub payload: usize,
+}
+
+impl SendLen {
+    /// Of the whole frame.
+    #[must_use]
+    pub const fn frame(&self) -> usize {
+        TOTAL_LEN + 4 + self.command + CHECKSUM_LEN + METADATA_SIZE_LEN + self.message()
+    }
+
+    /// Of what counts against the broker's limit.
+    #[must_use]
+    pub const fn message(&self) -> usize {
+        self.metadata + self.payload
+    }
+}
+
+/// Fields of `MessageMetadata`.
+mod metadata {
+    pub(super) const PRODUCER_NAME: u32 = 1;
+    pub(super) const SEQUENCE_ID: u32 = 2;
+    pub(super) const PUBLISH_TIME: u32 = 3;
+    pub(super) const PROPERTIES: u32 = 4;
+    pub(super) const PARTITION_KEY: u32 = 6;
+    pub(super) const REPLICATE_TO: u32 = 7;
+    pub(super) const UNCOMPRESSED_SIZE: u32 = 9;
+    pub(super) const EVENT_TIME: u32 = 12;
+    pub(super) const PARTITION_KEY_B64_ENCODED: u32 = 17;
+    pub(super) const DELIVER_AT_TIME: u32 = 19;
+}
+
+impl Send<'_> {
+    const KIND: u64 = Kind::Send as u64;
+    const NUMBER: u32 = Kind::Send as u32;
+
+    /// How large the frame will be.
+    #[must_use]
+    pub fn measure(&self) -> SendLen {
+        let body = uint_len(1, self.producer_id) + uint_len(2, self.sequence_id);
+        SendLen {
+            body,
+            command: uint_len(TYPE, Self::KIND) + bytes_len(Self::NUMBER, body),
+            metadata: self.metadata_len(),
+            payload: self.publish.payload.len,
+        }
+    }
+
+    /// Appends the frame. The payload is decoded right into its place.
+    ///
+    /// # Errors
+    /// The payload's encoding is broken; nothing was appended.
+    pub fn put(&self, len: SendLen, out: &mut BytesMut) -> Result<(), PayloadError> {
+        let start = out.len();
+        put_u32(out, len.frame() - TOTAL_LEN);
+        put_u32(out, len.command);
+        put_uint(out, TYPE, Self::KIND);
+        put_bytes_header(out, Self::NUMBER, len.body);
+        put_uint(out, 1, self.producer_id);
+        put_uint(out, 2, self.sequence_id);
+        out.put_slice(&MAGIC_CHECKSUM);
+        let checksum_at = out.len();
+        out.put_u32(0);
+        put_u32(out, len.metadata);
+        self.put_metadata(out);
+        let Payload {
+            encoded, decode, ..
+        } = self.publish.payload;
+        if let Err(error) = decode(encoded, out) {
+            out.truncate(start);
+            return Err(error);
+        }
+        debug_assert_eq!(out.len(), start + len.frame(), "measured as written");
+        let (head, covered) = out.split_at_mut(checksum_at + 4);
+        head[checksum_at..].copy_from_slice(&crc32c::crc32c(covered).to_be_bytes());
+        Ok(())
+    }
+
+    fn metadata_len(&self) -> usize {
+        use metadata::{
+            DELIVER_AT_TIME, EVENT_TIME, PARTITION_KEY, PARTITION_KEY_B64_ENCODED, PRODUCER_NAME,
+            PROPERTIES, PUBLISH_TIME, REPLICATE_TO, SEQUENCE_ID, UNCOMPRESSED_SIZE,
+        };
+        let publish = self.publish;
+        let mut len = bytes_len(PRODUCER_NAME, self.producer_name.len())
+            + uint_len(SEQUENCE_ID, self.sequence_id)
+            + uint_len(PUBLISH_TIME, self.publish_time_ms)
+            + uint_len(UNCOMPRESSED_SIZE, publish.payload.len as u64);
+        for (name, value) in publish.properties.pairs() {
+            len += bytes_len(PROPERTIES, pair_len(name, value));
+        }
+        if let Some(key) = publish.key {
+            len += bytes_len(PARTITION_KEY, key.len()) + uint_len(PARTITION_KEY_B64_ENCODED, 0);
+        }
+        for cluster in publish.replication_clusters.iter().flat_map(|c| c.iter()) {
+            len += bytes_len(REPLICATE_TO, cluster.len());
+        }
+        if let Some(time) = publish.event_time_ms {
+            len += uint_len(EVENT_TIME, time.cast_unsigned());
+        }
+        if let Some(time) = self.deliver_at_ms {
+            len += uint_len(DELIVER_AT_TIME, time.cast_unsigned());
+        }
+        len
+    }
+
+    /// In the order of field numbers; `partition_key_b64_encoded` is written although it is false,
+    /// as Java's `TypedMessageBuilderImpl.key` sets it.
+    fn put_metadata(&self, out: &mut BytesMut) {
+        use metadata::{
+            DELIVER_AT_TIME, EVENT_TIME, PARTITION_KEY, PARTITION_KEY_B64_ENCODED, PRODUCER_NAME,
+            PROPERTIES, PUBLISH_TIME, REPLICATE_TO, SEQUENCE_ID, UNCOMPRESSED_SIZE,
+        };
+        let publish = self.publish;
+        put_bytes(out, PRODUCER_NAME, self.producer_name.as_bytes());
+        put_uint(out, SEQUENCE_ID, self.sequence_id);
+        put_uint(out, PUBLISH_TIME, self.publish_time_ms);
+        for (name, value) in publish.properties.pairs() {
+            put_bytes_header(out, PROPERTIES, pair_len(name, value));
+            put_bytes(out, 1, name);
+            put_bytes(out, 2, value);
+        }
+        if let Some(key) = publish.key {
+            put_bytes(out, PARTITION_KEY, key.as_bytes());
+        }
+        for cluster in publish.replication_clusters.iter().flat_map(|c| c.iter()) {
+            put_bytes(out, REPLICATE_TO, cluster);
+        }
+        put_uint(out, UNCOMPRESSED_SIZE, publish.payload.len as u64);
+        if let Some(time) = publish.event_time_ms {
+            put_uint(out, EVENT_TIME, time.cast_unsigned());
+        }
+        if publish.key.is_some() {
+            put_uint(out, PARTITION_KEY_B64_ENCODED, 0);
+        }
+        if let Some(time) = self.deliver_at_ms {
+            put_uint(out, DELIVER_AT_TIME, time.cast_unsigned());
+        }
+    }
+}
+
+/// Bytes of a `KeyValue`.
+fn pair_len(name: &[u8], value: &[u8]) -> usize {
+    bytes_len(1, name.len()) + bytes_len(2, value.len())
+}
+
+/// Whether a SEND frame that was written still has its checksum.
+#[must_use]
+pub fn is_intact(frame: &[u8]) -> bool {
+    super::wire::Frame::parse(frame)
+        .ok()
+        .and_then(|frame| super::wire::Stored::parse(frame.rest))
+        .is_some()
+}
+
+/// SEND_RECEIPT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct SendReceipt {
+    /// The producer, by our number.
+    pub producer_id: u64,
+    /// The message's number, an `int64` in two's complement.
+    pub sequence_id: u64,
+    /// Of a batch, the last message's number.
+    pub highest_sequence_id: u64,
+    /// Ledger and entry; `None`: a duplicate whose place is not known.
+    pub stored: Option<(u64, u64)>,
+}
+
+impl SendReceipt {
+    /// Reads one.
+    ///
+    /// # Errors
+    /// The bytes are no message.
+    pub fn decode(body: &[u8]) -> Result<Self, ProtobufError> {
+        let mut receipt = Self::default();
+        let mut fields = Reader::new(body);
+        while let Some((number, field)) = fields.next()? {
+            match (number, field) {
+                (1, Field::Varint(id)) => receipt.producer_id = id,
+                (2, Field::Varint(id)) => receipt.sequence_id = id,
+                (3, Field::Bytes(id)) => receipt.stored = Some(decode_entry_id(id)?),
+                (4, Field::Varint(id)) => receipt.highest_sequence_id = id,
+                _ => {}
+            }
+        }
+        Ok(receipt)
+    }
+}
+
+/// Ledger and entry of a `MessageIdData`.
+fn decode_entry_id(bytes: &[u8]) -> Result<(u64, u64), ProtobufError> {
+    let (mut ledger, mut entry) = (0, 0);
+    let mut fields = Reader::new(bytes);
+    while let Some((number, field)) = fields.next()? {
+        match (number, field) {
+            (1, Field::Varint(value)) => ledger = value,
+            (2, Field::Varint(value)) => entry = value,
+            _ => {}
+        }
+    }
+    Ok((ledger, entry))
+}
+
+/// SEND_ERROR.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SendError<'a> {
+    /// The producer, by our number.
+    pub producer_id: u64,
+    /// The message's number.
+    pub sequence_id: u64,
+    /// Why.
+    pub error: ServerError,
+    /// Why, in words.
+    pub message: &'a [u8],
+}
+
+impl<'a> SendError<'a> {
+    /// Reads one.
+    ///
+    /// # Errors
+    /// The bytes are no message.
+    pub fn decode(body: &'a [u8]) -> Result<Self, ProtobufError> {
+        let mut error = Self {
+            producer_id: 0,
+            sequence_id: 0,
+            error: ServerError::UnknownError,
+            message: b"",
+        };
+        let mut fields = Reader::new(body);
+        while let Some((number, field)) = fields.next()? {
+            match (number, field) {
+                (1, Field::Varint(id)) => error.producer_id = id,
+                (2, Field::Varint(id)) => error.sequence_id = id,
+                (3, Field::Varint(code)) => error.error = server_error(code),
+                (4, Field::Bytes(message)) => error.message = message,
+                _ => {}
+            }
+        }
+        Ok(error)
+    }
+}
+
+fn server_error(code: u64) -> ServerError {
+    i32::try_from(code)
+        .ok()
+        .and_then(|code| ServerError::try_from(code).ok())
+        .unwrap_or(ServerError::UnknownError)
+}
+
+/// Which consumer a MESSAGE is for; the rest of it is the consumer's to read.
+///
+/// # Errors
+/// The bytes are no message.
+pub fn message_consumer_id(body: &[u8]) -> Result<u64, ProtobufError> {
+    let mut fields = Reader::new(body);
+    while let Some((number, field)) = fields.next()? {
+        if let (1, Field::Varint(id)) = (number, field) {
+            return Ok(id);
+        }
+    }
+    Ok(0)
+}
+
+/// Appends what the Java client answers to a corrupted MESSAGE: an ACK that says why
+/// (`ChecksumMismatch`), so that it is not sent for ever, and the permit that it took.
+///
+/// # Errors
+/// The MESSAGE can't be read either; nothing was appended.
+pub fn put_discard(body: &[u8], out: &mut BytesMut) -> Result<(), ProtobufError> {
+    const INDIVIDUAL: u64 = 0;
+    const CHECKSUM_MISMATCH: u64 = 2;
+    let consumer_id = message_consumer_id(body)?;
+    let (mut ledger, mut entry) = (0, 0);
+    let mut fields = Reader::new(body);
+    while let Some((number, field)) = fields.next()? {
+        if let (2, Field::Bytes(id)) = (number, field) {
+            (ledger, entry) = decode_entry_id(id)?;
+        }
+    }
+    let id_len = uint_len(1, ledger) + uint_len(2, entry);
+    let ack_len = uint_len(1, consumer_id)
+        + uint_len(2, INDIVIDUAL)
+        + bytes_len(3, id_len)
+        + uint_len(4, CHECKSUM_MISMATCH);
+    put_command_header(out, Kind::Ack, ack_len);
+    put_uint(out, 1, consumer_id);
+    put_uint(out, 2, INDIVIDUAL);
+    put_bytes_header(out, 3, id_len);
+    put_uint(out, 1, ledger);
+    put_uint(out, 2, entry);
+    put_uint(out, 4, CHECKSUM_MISMATCH);
+    put_command_header(out, Kind::Flow, uint_len(1, consumer_id) + uint_len(2, 1));
+    put_uint(out, 1, consumer_id);
+    put_uint(out, 2, 1);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        pulsar::{
+            proto::{CommandPing, MessageIdData},
+            wire::{Frame, Stored, frame_len},
+        },
+        session::{Deliver, Strings},
+    };
+
+    fn copy(encoded: &[u8], out: &mut BytesMut) -> Result<(), PayloadError> {
+        if encoded == b"broken" {
+            out.put_slice(b"half");
+            out.truncate(out.len() - 4);
+            return Err(PayloadError("broken".into()));
+        }
+        out.put_slice(encoded);
+        Ok(())
+    }
+
+    fn publish(payload: &[u8]) -> Publish<'_> {
+        Publish {
+            payload: Payload {
+                encoded: payload,
+                len: payload.len(),
+                decode: copy,
+            },
+            context: None,
+            key: None,
+            properties: Strings::default(),
+            replication_clusters: None,
+            event_time_ms: None,
+            deliver: Deliver::Now,
+        }
+    }
+
+    fn send<'a>(publish: &'a Publish<'a>) -> Send<'a> {
+        Send {
+            producer_id: 1,
+            producer_name: "standalone-0-1",
+            sequence_id: 7,
+            publish_time_ms: 1_700_000_000_000,
+            deliver_at_ms: None,
+            publish,
+        }
+    }
+
+    fn put(send: &Send<'_>) -> BytesMut {
+        let mut out = BytesMut::new();
+        send.put(send.measure(), &mut out).unwrap();
+        out
+    }
+
+    #[test]
+    fn a_plain_send_byte_by_byte() {
+        let publish = publish(b"hello");
+        let frame = put(&send(&publish));
+        let metadata = b"\x0a\x0estandalone-0-1\x10\x07\x18\x80\xd0\x95\xff\xbc\x31\x48\x05";
+        let mut covered = vec![0, 0, 0, 0x1b];
+        covered.extend(metadata);
+        covered.extend(b"hello");
+        let command = b"\x08\x06\x32\x04\x08\x01\x10\x07";
+        let mut expected = vec![0, 0, 0, 4 + 8 + 6 + 4 + 0x1b + 5, 0, 0, 0, 8];
+        expected.extend(command);
+        expected.extend(b"\x0e\x01");
+        expected.extend(crc32c::crc32c(&covered).to_be_bytes());
+        expected.extend(&covered);
+        assert_eq!(&frame[..], &expected[..]);
+        assert!(is_intact(&frame));
+    }
+
+    #[test]
+    fn every_field_in_the_order_of_the_java_client() {
+        let properties = Strings {
+            text: b"ab1",
+            ends: &[1, 2, 3, 3],
+        };
+        let clusters = Strings {
+            text: b"xyz",
+            ends: &[1, 3],
+        };
+        let publish = Publish {
+            key: Some("k"),
+            properties,
+            replication_clusters: Some(clusters),
+            event_time_ms: Some(-1),
+            ..publish(b"")
+        };
+        let send = Send {
+            deliver_at_ms: Some(300),
+            sequence_id: (-4i64).cast_unsigned(),
+            producer_name: "p",
+            ..send(&publish)
+        };
+        let frame = put(&send);
+        let frame = Frame::parse(&frame).unwrap();
+        let minus_four = b"\xfc\xff\xff\xff\xff\xff\xff\xff\xff\x01";
+        assert_eq!(frame.body, [b"\x08\x01\x10", &minus_four[..]].concat());
+        let expected = [
+            b"\x0a\x01p\x10",
+            &minus_four[..],
+            b"\x18\x80\xd0\x95\xff\xbc\x31",
+            b"\x22\x06\x0a\x01a\x12\x01b",
+            b"\x22\x05\x0a\x011\x12\x00",
+            b"\x32\x01k",
+            b"\x3a\x01x\x3a\x02yz",
+            b"\x48\x00",
+            b"\x60\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+            b"\x88\x01\x00",
+            b"\x98\x01\xac\x02",
+        ]
+        .concat();
+        assert_eq!(Stored::parse(frame.rest).unwrap().metadata, expected);
+    }
+
+    #[test]
+    fn a_broken_payload_leaves_nothing_behind() {
+        let publish = publish(b"broken");
+        let send = send(&publish);
+        let mut out = BytesMut::from(&b"before"[..]);
+        assert!(send.put(send.measure(), &mut out).is_err());
+        assert_eq!(&out[..], b"before");
+    }
+
+    #[test]
+    fn a_rare_command_is_framed() {
+        let mut out = BytesMut::new();
+        put_command(&mut out, Kind::Ping, &CommandPing {});
+        assert_eq!(&out[..], b"\0\0\0\x09\0\0\0\x05\x08\x12\x92\x01\x00");
+    }
+
+    #[test]
+    fn receipts_are_read() {
+        let body = b"\x08\x05\x10\x07\x1a\x04\x08\x03\x10\x00\x20\x07\x50\x01";
+        let expected = SendReceipt {
+            producer_id: 5,
+            sequence_id: 7,
+            highest_sequence_id: 7,
+            stored: Some((3, 0)),
+        };
+        assert_eq!(SendReceipt::decode(body), Ok(expected));
+        assert_eq!(
+            SendReceipt::decode(b"\x08\x05\x10\x07").unwrap().stored,
+            None
+        );
+        assert!(SendReceipt::decode(&body[..7]).is_err());
+    }
+
+    #[test]
+    fn send_errors_are_read() {
+        let error = SendError::decode(b"\x08\x05\x10\x07\x18\x0f\x22\x03bad").unwrap();
+        assert_eq!(error.error, ServerError::TopicTerminatedError);
+        assert_eq!((error.producer_id, error.message), (5, &b"bad"[..]));
+        let unknown = SendError::decode(b"\x08\x05\x18\xff\x01").unwrap();
+        assert_eq!(unknown.error, ServerError::UnknownError);
+    }
+
+    #[test]
+    fn a_corrupted_message_is_acknowledged_as_such() {
+        let mut out = BytesMut::new();
+        put_discard(b"\x08\x05\x12\x06\x08\x03\x10\x09\x18\x00", &mut out).unwrap();
+        let len = frame_len(&out, 1000).unwrap().unwrap();
+        let ack = Frame::parse(&out[..len]).unwrap();
+        assert_eq!(
+            (ack.kind, ack.body),
+            (10, &b"\x08\x05\x10\x00\x1a\x04\x08\x03\x10\x09\x20\x02"[..])
+        );
+        let flow = Frame::parse(&out[len..]).unwrap();
+        assert_eq!((flow.kind, flow.body), (11, &b"\x08\x05\x10\x01"[..]));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_measured_is_written(
+            name in ".{0,20}", key: Option<String>, event: Option<i64>, deliver: Option<i64>,
+            sequence: u64, producer_id: u64, payload in proptest::collection::vec(any::<u8>(), 0..300)
+        ) {
+            prop_assume!(payload != b"broken");
+            let publish = Publish { key: key.as_deref(), event_time_ms: event, ..publish(&payload) };
+            let send = Send {
+                producer_name: &name, producer_id, sequence_id: sequence, deliver_at_ms: deliver,
+                ..send(&publish)
+            };
+            let out = put(&send);
+            prop_assert_eq!(out.len(), send.measure().frame());
+            let frame = Frame::parse(&out).unwrap();
+            let stored = Stored::parse(frame.rest).unwrap();
+            prop_assert_eq!(stored.payload, &payload[..]);
+            prop_assert_eq!(stored.metadata.len() + payload.len(), send.measure().message());
+        }
+
+        #[test]
+        fn receipts_as_prost_writes_them(producer_id: u64, sequence: u64, ledger: u64, entry: u64) {
+            let mut body = Vec::new();
+            put_uint(&mut body, 1, producer_id);
+            put_uint(&mut body, 2, sequence);
+            let id = MessageIdData { ledger_id: ledger, entry_id: entry, ..Default::default() };
+            put_bytes(&mut body, 3, &id.encode_to_vec());
+            let receipt = SendReceipt::decode(&body).unwrap();
+            prop_assert_eq!(receipt.stored, Some((ledger, entry)));
+            prop_assert_eq!((receipt.producer_id, receipt.sequence_id), (producer_id, sequence));
+        }
+    }
+}
