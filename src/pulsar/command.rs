@@ -322,54 +322,6 @@ fn server_error(code: u64) -> ServerError {
         .unwrap_or(ServerError::UnknownError)
 }
 
-/// Which consumer a MESSAGE is for; the rest of it is the consumer's to read.
-///
-/// # Errors
-/// The bytes are no message.
-pub fn message_consumer_id(body: &[u8]) -> Result<u64, ProtobufError> {
-    let mut fields = Reader::new(body);
-    while let Some((number, field)) = fields.next()? {
-        if let (1, Field::Varint(id)) = (number, field) {
-            return Ok(id);
-        }
-    }
-    Ok(0)
-}
-
-/// Appends what the Java client answers to a corrupted MESSAGE: an ACK that says why
-/// (`ChecksumMismatch`), so that it is not sent for ever, and the permit that it took.
-///
-/// # Errors
-/// The MESSAGE can't be read either; nothing was appended.
-pub fn put_discard(body: &[u8], out: &mut BytesMut) -> Result<(), ProtobufError> {
-    const INDIVIDUAL: u64 = 0;
-    const CHECKSUM_MISMATCH: u64 = 2;
-    let consumer_id = message_consumer_id(body)?;
-    let (mut ledger, mut entry) = (0, 0);
-    let mut fields = Reader::new(body);
-    while let Some((number, field)) = fields.next()? {
-        if let (2, Field::Bytes(id)) = (number, field) {
-            (ledger, entry) = decode_entry_id(id)?;
-        }
-    }
-    let id_len = uint_len(1, ledger) + uint_len(2, entry);
-    let ack_len = uint_len(1, consumer_id)
-        + uint_len(2, INDIVIDUAL)
-        + bytes_len(3, id_len)
-        + uint_len(4, CHECKSUM_MISMATCH);
-    put_command_header(out, Kind::Ack, ack_len);
-    put_uint(out, 1, consumer_id);
-    put_uint(out, 2, INDIVIDUAL);
-    put_bytes_header(out, 3, id_len);
-    put_uint(out, 1, ledger);
-    put_uint(out, 2, entry);
-    put_uint(out, 4, CHECKSUM_MISMATCH);
-    put_command_header(out, Kind::Flow, uint_len(1, consumer_id) + uint_len(2, 1));
-    put_uint(out, 1, consumer_id);
-    put_uint(out, 2, 1);
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -378,7 +330,7 @@ mod tests {
     use crate::{
         pulsar::{
             proto::{CommandPing, MessageIdData},
-            wire::{Frame, Stored, frame_len},
+            wire::{Frame, Stored},
         },
         session::{Deliver, Strings},
     };
@@ -528,20 +480,6 @@ mod tests {
         assert_eq!((error.producer_id, error.message), (5, &b"bad"[..]));
         let unknown = SendError::decode(b"\x08\x05\x18\xff\x01").unwrap();
         assert_eq!(unknown.error, ServerError::UnknownError);
-    }
-
-    #[test]
-    fn a_corrupted_message_is_acknowledged_as_such() {
-        let mut out = BytesMut::new();
-        put_discard(b"\x08\x05\x12\x06\x08\x03\x10\x09\x18\x00", &mut out).unwrap();
-        let len = frame_len(&out, 1000).unwrap().unwrap();
-        let ack = Frame::parse(&out[..len]).unwrap();
-        assert_eq!(
-            (ack.kind, ack.body),
-            (10, &b"\x08\x05\x10\x00\x1a\x04\x08\x03\x10\x09\x20\x02"[..])
-        );
-        let flow = Frame::parse(&out[len..]).unwrap();
-        assert_eq!((flow.kind, flow.body), (11, &b"\x08\x05\x10\x01"[..]));
     }
 
     proptest! {

@@ -1,9 +1,372 @@
 //! The Pulsar backend: producers, consumers and readers on Pulsar brokers, sans-IO.
+//!
+//! A [`Pulsar`] holds what a shard needs of its brokers: connections, lookups, and the backend's
+//! half of every session. To drive it: hand in what happened (`handle_*`), pull what a broker's
+//! bytes mean ([`Pulsar::next_event`]) and what happened besides ([`Pulsar::poll_event`]), do what
+//! it wants of the outer world ([`Pulsar::poll_effect`], [`Pulsar::take_outbox`]), and come back
+//! when its time has come ([`Pulsar::poll_timeout`]).
+//!
+//! ```text
+//!  publish ─▶ producer ─▶ command ─▶ outbox ─▶ broker ─▶ reader ─▶ wire ─▶ dispatch ─▶ producer, consumer ─▶ event
+//! ```
+//!
+//! Architecture invariants: it opens no socket, reads no clock and draws no chance but from its
+//! seed; nothing here knows of WebSockets, JSON or the client; events name sessions by key.
 
 mod backoff;
 pub mod command;
+mod connection;
+pub mod consumer;
+mod consuming;
+mod dispatch;
 mod error;
+mod half;
+mod lookup;
 pub mod message_id;
 mod outbox;
+pub mod payload;
+mod producer;
 pub mod proto;
+mod reader;
+mod request;
+#[cfg(test)]
+mod tests;
 pub mod wire;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::SocketAddr,
+    time::Duration,
+};
+
+use slotmap::SlotMap;
+
+use crate::{
+    session::{
+        BadMessageId, Broker, Link, MessageId, OpenError, Publish, PublishError, SessionKey,
+    },
+    timer::{Instant, Now, Timers},
+};
+use backoff::Random;
+use connection::{Address, Connection};
+use error::exception;
+use half::{Half, HalfKey, Role, State, half_key};
+use lookup::{LookupKey, Lookups};
+use outbox::{Outbox, Segments};
+use request::Requests;
+
+pub use connection::{ConnectionKey, ResolveKey};
+pub use consuming::Entry;
+pub use reader::Input;
+
+/// What is chosen once.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Service hosts, asked in turn.
+    pub brokers: Vec<(String, u16)>,
+    /// A request's time, and an opening session's.
+    pub operation_timeout: Duration,
+    /// For a host's addresses, and for TCP.
+    pub connect_timeout: Duration,
+    /// How often to ask a silent broker whether it is there; `None`: never.
+    pub keep_alive_interval: Option<Duration>,
+    /// The largest message, until the broker says how large.
+    pub message_bytes_max: usize,
+    /// Lookups under way at a time.
+    pub lookups_max: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            brokers: vec![("127.0.0.1".into(), 6650)],
+            operation_timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(10),
+            keep_alive_interval: Some(Duration::from_secs(30)),
+            message_bytes_max: wire::MESSAGE_BYTES_MAX_DEFAULT,
+            lookups_max: 500,
+        }
+    }
+}
+
+/// What a session is told.
+#[derive(Debug)]
+pub enum Event<'e> {
+    /// The backend's half is ready.
+    Opened {
+        /// Whose.
+        session: SessionKey,
+    },
+    /// The backend's half can't be made, and is forgotten.
+    OpenFailed {
+        /// Whose.
+        session: SessionKey,
+        /// Why.
+        error: OpenError,
+    },
+    /// The oldest publish in flight was stored.
+    Receipt {
+        /// Whose.
+        session: SessionKey,
+        /// Where.
+        message_id: MessageId,
+    },
+    /// The oldest publish in flight failed.
+    PublishFailed {
+        /// Whose.
+        session: SessionKey,
+        /// Why.
+        error: PublishError,
+    },
+    /// Messages came.
+    Entry(Entry<'e>),
+    /// Deliveries that were not acknowledged are the broker's again. None at all is possible: then
+    /// something came that is not for the client.
+    Released {
+        /// Whose.
+        session: SessionKey,
+        /// How many.
+        messages: u32,
+    },
+    /// The subscription is still there.
+    UnsubscribeFailed {
+        /// Whose.
+        session: SessionKey,
+        /// Why.
+        message: String,
+    },
+}
+
+/// What the backend wants of the outer world.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Look a name up; answer with [`Pulsar::handle_resolved`].
+    Resolve {
+        /// To be given back with the answer.
+        request: ResolveKey,
+        /// A host name, never an address.
+        host: String,
+        /// For the answer's addresses.
+        port: u16,
+    },
+    /// Open a TCP connection; answer with [`Pulsar::handle_connected`] or
+    /// [`Pulsar::handle_disconnected`].
+    Connect {
+        /// Its name from now on.
+        connection: ConnectionKey,
+        /// Where to.
+        address: SocketAddr,
+    },
+    /// The connection's outbox went from empty to not empty: [`Pulsar::take_outbox`].
+    Write(ConnectionKey),
+    /// Close the socket, or give up connecting. The key is forgotten here.
+    Disconnect(ConnectionKey),
+}
+
+/// Space that calls need and sessions don't keep.
+#[derive(Default)]
+pub struct Scratch {
+    /// A frame that came in parts.
+    frame: Vec<u8>,
+    /// A payload that was compressed.
+    decompressed: payload::Scratch,
+}
+
+/// What becomes due. Each is looked at when it fires: it may mean nothing any more.
+#[derive(Clone, Copy, Debug)]
+enum Timer {
+    /// A host's addresses should be known.
+    Resolve(ResolveKey),
+    /// TCP should be up.
+    Connect(ConnectionKey),
+    /// CONNECTED should have come.
+    Handshake(ConnectionKey),
+    /// Is the broker there?
+    KeepAlive(ConnectionKey),
+    /// The answer should have come.
+    Request(u64),
+    /// A lookup's backoff is over.
+    Lookup(LookupKey),
+    /// A half's backoff is over.
+    Wait(HalfKey),
+    /// The oldest publish may have waited too long.
+    Send(HalfKey),
+    /// A consumer has something to do.
+    Consumer(HalfKey),
+}
+
+/// A shard's view of its brokers.
+#[derive(Debug)]
+pub struct Pulsar {
+    settings: Settings,
+    random: Random,
+    halves: SlotMap<HalfKey, Half>,
+    connections: SlotMap<ConnectionKey, Connection>,
+    by_address: BTreeMap<Address, ConnectionKey>,
+    resolves: SlotMap<ResolveKey, ConnectionKey>,
+    lookups: Lookups,
+    requests: Requests,
+    segments: Segments,
+    /// Publishes of producers that are not at a broker. Nothing of it is ever written.
+    parked: Outbox,
+    timers: Timers<Timer>,
+    events: VecDeque<Event<'static>>,
+    effects: VecDeque<Effect>,
+    /// Consumers whose deadline may have moved; looked at before the next effect is given out.
+    unarmed: Vec<HalfKey>,
+}
+
+impl Pulsar {
+    /// A view without connections. `seed` makes every choice of chance repeatable.
+    #[must_use]
+    pub fn new(settings: Settings, seed: u64) -> Self {
+        Self {
+            settings,
+            random: Random::new(seed),
+            halves: SlotMap::with_key(),
+            connections: SlotMap::with_key(),
+            by_address: BTreeMap::new(),
+            resolves: SlotMap::with_key(),
+            lookups: Lookups::default(),
+            requests: Requests::default(),
+            segments: Segments::default(),
+            parked: Outbox::default(),
+            timers: Timers::new(),
+            events: VecDeque::new(),
+            effects: VecDeque::new(),
+            unarmed: Vec::new(),
+        }
+    }
+
+    /// Time has come: runs every deadline that is due.
+    pub fn handle_timeout(&mut self, now: Now) {
+        while let Some(timer) = self.timers.pop_due(now.mono) {
+            match timer {
+                Timer::Resolve(request) => self.resolve_timeout(now, request),
+                Timer::Connect(connection) => self.connect_timeout(now, connection),
+                Timer::Handshake(connection) => self.handshake_timeout(now, connection),
+                Timer::KeepAlive(connection) => self.keep_alive(now, connection),
+                Timer::Request(id) => self.request_timeout(now, id),
+                Timer::Lookup(lookup) => self.lookup_again(now, lookup),
+                Timer::Wait(half) => self.wait_over(now, half),
+                Timer::Send(half) => self.send_timeout(now, half),
+                Timer::Consumer(half) => self.consumer_timeout(now, half),
+            }
+        }
+    }
+
+    /// When to call [`Pulsar::handle_timeout`].
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next_deadline()
+    }
+
+    /// What is to be told and came without bytes: from deadlines, and from connections that ended.
+    pub fn poll_event(&mut self) -> Option<Event<'static>> {
+        self.events.pop_front()
+    }
+
+    /// The next thing to do in the outer world. To be asked until there is none, before
+    /// [`Pulsar::poll_timeout`] is.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.arm_consumers();
+        self.effects.pop_front()
+    }
+
+    /// How many sessions have a half here, those included that have ended and whose half is still
+    /// being closed at its broker.
+    #[must_use]
+    pub fn links(&self) -> usize {
+        self.halves.len()
+    }
+
+    /// Bytes of a producer's publishes that have no outcome yet.
+    #[must_use]
+    pub fn in_flight_bytes(&self, link: Link) -> usize {
+        match self.halves.get(half_key(link.0)).map(|half| &half.role) {
+            Some(Role::Producer(producer)) => producer.in_flight_bytes(),
+            _ => 0,
+        }
+    }
+
+    fn send_timeout(&mut self, now: Now, key: HalfKey) {
+        if let Some(half) = self.halves.get_mut(key)
+            && let Role::Producer(producer) = &mut half.role
+            && let Some(deadline) =
+                producer.handle_timeout(now, &mut self.segments, &mut self.events)
+        {
+            self.timers.set(deadline, Timer::Send(key));
+        }
+    }
+}
+
+impl Broker for Pulsar {
+    fn publish(&mut self, now: Now, link: Link, publish: &Publish<'_>) -> Result<(), PublishError> {
+        let key = half_key(link.0);
+        let Some(half) = self.halves.get_mut(key) else {
+            return Err(closed());
+        };
+        let Role::Producer(producer) = &mut half.role else {
+            return Err(closed());
+        };
+        match half.state {
+            State::Ready { connection: at } => {
+                let Some(connection) = self.connections.get_mut(at) else {
+                    return Err(closed());
+                };
+                let outbox = &mut connection.outbox;
+                producer.publish(now, publish, outbox, true, &mut self.segments)?;
+                if !outbox.is_announced {
+                    outbox.is_announced = true;
+                    self.effects.push_back(Effect::Write(at));
+                }
+            }
+            State::Closing => return Err(closed()),
+            _ if !half.is_open => {
+                let text = exception("$NotConnectedException", "Not connected to broker");
+                return Err(PublishError::Backend(text));
+            }
+            _ => producer.publish(now, publish, &mut self.parked, false, &mut self.segments)?,
+        }
+        if let Some(deadline) = producer.arm_timer(now) {
+            self.timers.set(deadline, Timer::Send(key));
+        }
+        Ok(())
+    }
+
+    fn acknowledge(
+        &mut self,
+        now: Now,
+        link: Link,
+        message_id: &[u8],
+    ) -> Result<bool, BadMessageId> {
+        self.acknowledge_message(now, link, message_id)
+    }
+
+    fn negative_acknowledge(
+        &mut self,
+        now: Now,
+        link: Link,
+        message_id: &[u8],
+    ) -> Result<bool, BadMessageId> {
+        self.negative_acknowledge_message(now, link, message_id)
+    }
+
+    fn unsubscribe(&mut self, now: Now, link: Link) {
+        self.unsubscribe_half(now, link);
+    }
+
+    fn end_of_topic(&self, link: Link) -> bool {
+        match self.halves.get(half_key(link.0)).map(|half| &half.role) {
+            Some(Role::Consumer(consuming)) => consuming.consumer.end_of_topic(),
+            _ => false,
+        }
+    }
+}
+
+fn closed() -> PublishError {
+    PublishError::Backend(exception(
+        "$AlreadyClosedException",
+        "Producer already closed",
+    ))
+}

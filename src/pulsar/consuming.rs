@@ -1,0 +1,309 @@
+//! Consumers and readers as halves: their entries, acknowledgements, timers and unsubscription.
+//!
+//! What a consumer does with an entry, a permit or an acknowledgement is `consumer/`'s business;
+//! here it gets its frames, its share of the connection's outbox and its deadlines.
+
+use super::{
+    Effect, Event, Pulsar, Timer, command,
+    connection::ConnectionKey,
+    consumer::{self, Consumer, ConsumerSpec, MessageCommand},
+    error::{Failure, exception},
+    half::{HalfKey, Role, State, half_key, wire_id},
+    payload,
+    proto::{CommandUnsubscribe, Kind},
+    request::Purpose,
+    wire::{Frame, Stored},
+};
+use crate::{
+    session::{BadMessageId, Delivery, Link, SessionKey},
+    timer::{Instant, Now},
+};
+
+/// A consumer and what is kept about it outside.
+#[derive(Debug)]
+pub(super) struct Consuming {
+    pub(super) consumer: Consumer,
+    subscription: String,
+    /// Its earliest deadline that is set; later ones may be, and mean nothing.
+    armed: Option<Instant>,
+}
+
+impl Consuming {
+    pub(super) fn new(
+        session: SessionKey,
+        spec: ConsumerSpec,
+        subscription: String,
+        id: u64,
+        seed: u64,
+    ) -> Self {
+        Self {
+            consumer: Consumer::new(session, spec, id, seed),
+            subscription,
+            armed: None,
+        }
+    }
+}
+
+/// Messages that came in one frame, for one session.
+#[derive(Debug)]
+pub struct Entry<'e> {
+    half: HalfKey,
+    entry: consumer::Entry<'e>,
+}
+
+impl Entry<'_> {
+    /// The session it is for.
+    #[must_use]
+    pub const fn session(&self) -> SessionKey {
+        self.entry.session()
+    }
+}
+
+impl Pulsar {
+    /// A MESSAGE: its consumer makes an entry of it, if it holds something for the client.
+    pub(super) fn handle_message<'e>(
+        &mut self,
+        now: Now,
+        at: ConnectionKey,
+        frame: &Frame<'e>,
+        scratch: &'e mut payload::Scratch,
+    ) -> Result<Option<Entry<'e>>, String> {
+        let command =
+            MessageCommand::decode(frame.body).ok_or("the broker sent a broken MESSAGE")?;
+        let key = half_key(command.consumer_id);
+        let Some(half) = self.halves.get_mut(key) else {
+            return Ok(None);
+        };
+        let Role::Consumer(consuming) = &mut half.role else {
+            return Ok(None);
+        };
+        if half.state != (State::Ready { connection: at }) {
+            return Ok(None);
+        }
+        let Some(connection) = self.connections.get_mut(at) else {
+            return Ok(None);
+        };
+        let out = connection.outbox.commands(&mut self.segments);
+        let consumer = &mut consuming.consumer;
+        let entry = match Stored::parse(frame.rest) {
+            Some(Stored { metadata, payload }) => {
+                consumer.handle_entry(now, &command, metadata, payload, scratch, out)
+            }
+            None => {
+                consumer.handle_corrupt(&command, out);
+                None
+            }
+        };
+        self.announce(at);
+        self.arm_consumer(key);
+        Ok(entry.map(|entry| Entry { half: key, entry }))
+    }
+
+    /// The next message of an entry that just came.
+    pub fn next_delivery<'e>(&mut self, now: Now, entry: &mut Entry<'e>) -> Option<Delivery<'e>> {
+        let half = self.halves.get_mut(entry.half)?;
+        let (State::Ready { connection: at }, Role::Consumer(consuming)) =
+            (&half.state, &mut half.role)
+        else {
+            return None;
+        };
+        let at = *at;
+        let out = self
+            .connections
+            .get_mut(at)?
+            .outbox
+            .commands(&mut self.segments);
+        let delivery = consuming.consumer.next_delivery(now, &mut entry.entry, out);
+        self.announce(at);
+        self.arm_consumer(entry.half);
+        delivery
+    }
+
+    /// Keeps the rest of an entry until its client has room.
+    pub fn hold(&mut self, _now: Now, entry: Entry<'_>) {
+        if let Some(half) = self.halves.get_mut(entry.half)
+            && let (State::Ready { .. }, Role::Consumer(consuming)) = (&half.state, &mut half.role)
+        {
+            consuming.consumer.hold(entry.entry);
+        }
+    }
+
+    /// The next message that is held.
+    pub fn next_held(&mut self, now: Now, link: Link) -> Option<Delivery<'_>> {
+        let key = half_key(link.0);
+        let half = self.halves.get_mut(key)?;
+        let Role::Consumer(consuming) = &mut half.role else {
+            return None;
+        };
+        let connection = match half.state {
+            State::Ready { connection: at } => Some((at, self.connections.get_mut(at)?)),
+            _ => None,
+        };
+        // The delivery borrows from the consumer: its deadline is set when the call is over.
+        if self.unarmed.last() != Some(&key) {
+            self.unarmed.push(key);
+        }
+        let Some((at, connection)) = connection else {
+            return consuming.consumer.next_held(now, None);
+        };
+        let out = connection.outbox.commands(&mut self.segments);
+        let delivery = consuming.consumer.next_held(now, Some(out));
+        if !connection.outbox.is_announced && !connection.outbox.is_empty() {
+            connection.outbox.is_announced = true;
+            self.effects.push_back(Effect::Write(at));
+        }
+        delivery
+    }
+
+    /// Calls a consumer with its connection's outbox, if it is at its broker.
+    fn consume<T>(
+        &mut self,
+        key: HalfKey,
+        call: impl FnOnce(&mut Consumer, Option<&mut bytes::BytesMut>) -> T,
+    ) -> Option<T> {
+        let half = self.halves.get_mut(key)?;
+        let Role::Consumer(consuming) = &mut half.role else {
+            return None;
+        };
+        let State::Ready { connection: at } = half.state else {
+            return Some(call(&mut consuming.consumer, None));
+        };
+        let connection = self.connections.get_mut(at)?;
+        let out = connection.outbox.commands(&mut self.segments);
+        let result = call(&mut consuming.consumer, Some(out));
+        self.announce(at);
+        Some(result)
+    }
+
+    pub(super) fn acknowledge_message(
+        &mut self,
+        now: Now,
+        link: Link,
+        id: &[u8],
+    ) -> Result<bool, BadMessageId> {
+        let key = half_key(link.0);
+        let removed = self.consume(key, |consumer, out| consumer.acknowledge(now, id, out));
+        self.arm_consumer(key);
+        removed.unwrap_or(Ok(false))
+    }
+
+    pub(super) fn negative_acknowledge_message(
+        &mut self,
+        now: Now,
+        link: Link,
+        id: &[u8],
+    ) -> Result<bool, BadMessageId> {
+        let key = half_key(link.0);
+        let removed = self.consume(key, |consumer, _| consumer.negative_acknowledge(now, id));
+        self.arm_consumer(key);
+        removed.unwrap_or(Ok(false))
+    }
+
+    /// Sets the deadlines of consumers whose held messages were taken.
+    pub(super) fn arm_consumers(&mut self) {
+        while let Some(key) = self.unarmed.pop() {
+            self.arm_consumer(key);
+        }
+    }
+
+    /// Sets a consumer's deadline, if it moved forward.
+    pub(super) fn arm_consumer(&mut self, key: HalfKey) {
+        if let Some(half) = self.halves.get_mut(key)
+            && let Role::Consumer(consuming) = &mut half.role
+            && let Some(deadline) = consuming.consumer.next_deadline()
+            && consuming.armed.is_none_or(|armed| deadline < armed)
+        {
+            consuming.armed = Some(deadline);
+            self.timers.set(deadline, Timer::Consumer(key));
+        }
+    }
+
+    /// A consumer's deadline has come?
+    pub(super) fn consumer_timeout(&mut self, now: Now, key: HalfKey) {
+        let Some(half) = self.halves.get_mut(key) else {
+            return;
+        };
+        let Role::Consumer(consuming) = &mut half.role else {
+            return;
+        };
+        if consuming.armed.is_none_or(|armed| armed > now.mono) {
+            return;
+        }
+        consuming.armed = None;
+        let session = half.session;
+        if matches!(half.state, State::Closing | State::Ended) {
+            return;
+        }
+        let released = self.consume(key, |consumer, out| consumer.handle_timeout(now, out));
+        if let Some(messages @ 1..) = released {
+            self.events.push_back(Event::Released { session, messages });
+        }
+        self.arm_consumer(key);
+    }
+
+    /// UNSUBSCRIBE, as `ConsumerImpl.unsubscribeAsync`.
+    pub(super) fn unsubscribe_half(&mut self, now: Now, link: Link) {
+        let key = half_key(link.0);
+        let Some(half) = self.halves.get(key) else {
+            return;
+        };
+        let Role::Consumer(consuming) = &half.role else {
+            return;
+        };
+        match half.state {
+            State::Ready { connection: at } => {
+                let request_id = self.request(now, at, Purpose::Unsubscribe(key));
+                let Some(connection) = self.connections.get_mut(at) else {
+                    return;
+                };
+                let unsubscribe = CommandUnsubscribe {
+                    consumer_id: wire_id(key),
+                    request_id,
+                    force: Some(false),
+                };
+                let out = connection.outbox.commands(&mut self.segments);
+                command::put_command(out, Kind::Unsubscribe, &unsubscribe);
+                self.announce(at);
+            }
+            State::Ended | State::Closing => {
+                let message = exception("$AlreadyClosedException", "Consumer was already closed");
+                let session = half.session;
+                self.events
+                    .push_back(Event::UnsubscribeFailed { session, message });
+            }
+            _ => {
+                let message = exception(
+                    "$NotConnectedException",
+                    &format!(
+                        "The client is not connected to the broker when unsubscribing the \
+                         subscription {} of the topic {}",
+                        consuming.subscription, half.topic
+                    ),
+                );
+                let session = half.session;
+                self.events
+                    .push_back(Event::UnsubscribeFailed { session, message });
+            }
+        }
+    }
+
+    /// SUCCESS to UNSUBSCRIBE: the broker has closed the consumer as well.
+    pub(super) fn unsubscribed(&mut self, key: HalfKey) {
+        if let Some(half) = self.halves.get_mut(key)
+            && matches!(half.state, State::Ready { .. })
+        {
+            half.state = State::Ended;
+        }
+    }
+
+    pub(super) fn unsubscribe_failed(&mut self, key: HalfKey, failure: &Failure) {
+        if let Some(half) = self.halves.get(key)
+            && half.state != State::Closing
+        {
+            let session = half.session;
+            let message = failure.text();
+            self.events
+                .push_back(Event::UnsubscribeFailed { session, message });
+        }
+    }
+}

@@ -1,0 +1,562 @@
+//! The backend's half of a session: a producer or consumer, and how it gets to its broker, back
+//! there after losing it, and away when the session ends.
+//!
+//! ```text
+//!  Locating ──▶ Connecting ──▶ Creating ──▶ Ready ──▶ Closing ──▶ forgotten
+//!     ▲             │              │          │
+//!     └── Waiting ◀─┴──────────────┴──────────┘     Ended: nothing to be done until the session ends
+//! ```
+//!
+//! The same way serves both kinds, as Java's `ConnectionHandler` does. A half that never was ready
+//! is refused when its time is over or trying again makes no sense; one that was ready comes back
+//! for as long as its session lives.
+
+use std::time::Duration;
+
+use super::{
+    Event, Pulsar, Timer,
+    backoff::Backoff,
+    command,
+    connection::{Address, ConnectionKey, Waiter},
+    consumer::ConsumerSpec,
+    consuming::Consuming,
+    error::{Cause, Failure, exception},
+    lookup::host_and_port,
+    producer::{End, Producer},
+    proto::{
+        CommandCloseConsumer, CommandCloseProducer, CommandProducerSuccess, Kind, ServerError,
+    },
+    request::Purpose,
+};
+use crate::{
+    session::{BadMessageId, Link, OpenError, OpenErrorKind, SessionKey, Spec},
+    timer::{Instant, Now},
+};
+
+slotmap::new_key_type! {
+    /// Names a half; as a number it is the producer's or consumer's id on the wire, so that a
+    /// frame is valid on any connection and what comes in finds its half without a search.
+    pub(super) struct HalfKey;
+}
+
+/// Where a half stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Waits for a lookup.
+    Locating,
+    /// Waits for a connection.
+    Connecting,
+    /// PRODUCER or SUBSCRIBE waits for its answer.
+    Creating {
+        connection: ConnectionKey,
+        request: u64,
+    },
+    /// At its broker.
+    Ready { connection: ConnectionKey },
+    /// Rests before it tries again.
+    Waiting { until: Instant },
+    /// CLOSE_PRODUCER or CLOSE_CONSUMER waits for its answer; the session has ended.
+    Closing,
+    /// Not at a broker, and never again.
+    Ended,
+}
+
+/// What it is.
+#[derive(Debug)]
+pub(super) enum Role {
+    Producer(Producer),
+    Consumer(Consuming),
+}
+
+/// The backend's half of a session.
+#[derive(Debug)]
+pub(super) struct Half {
+    pub(super) session: SessionKey,
+    pub(super) role: Role,
+    pub(super) state: State,
+    /// It was ready once.
+    pub(super) is_open: bool,
+    /// For people who ask why it takes so long.
+    pub(super) last_failure: Option<Failure>,
+    pub(super) topic: String,
+    backoff: Backoff,
+    /// To be opened by then.
+    deadline: Instant,
+    /// The proxy to go through; `None` until a lookup said whether there is one.
+    proxy: Option<Option<(String, u16)>>,
+}
+
+impl Pulsar {
+    /// Makes the backend's half of a session. [`Event::Opened`] or [`Event::OpenFailed`] follows.
+    pub fn open(&mut self, now: Now, session: SessionKey, spec: &Spec) -> Link {
+        let seed = self.random.next();
+        let message_bytes_max = self.settings.message_bytes_max;
+        let deadline = now.mono + self.settings.operation_timeout;
+        let topic = match spec {
+            Spec::Producer(spec) => &spec.topic,
+            Spec::Consumer(spec) => &spec.topic,
+            Spec::Reader(spec) => &spec.topic,
+        };
+        let consumer = match spec {
+            Spec::Producer(_) => None,
+            Spec::Consumer(spec) => Some((ConsumerSpec::from(spec), spec.subscription.clone())),
+            Spec::Reader(spec) => match ConsumerSpec::try_from(spec) {
+                Ok(spec) => Some((spec, String::new())),
+                Err(BadMessageId) => return self.refuse(session, "Invalid start message id"),
+            },
+        };
+        let key = self.halves.insert_with_key(|key| {
+            let id = wire_id(key);
+            let (role, last_call) = match (consumer, spec) {
+                (Some((spec, subscription)), _) => {
+                    let consuming = Consuming::new(session, spec, subscription, id, seed);
+                    (Role::Consumer(consuming), None)
+                }
+                (None, Spec::Producer(spec)) => {
+                    let producer = Producer::new(id, session, spec, message_bytes_max);
+                    let last_call = last_call(spec.send_timeout);
+                    (Role::Producer(producer), Some(last_call))
+                }
+                (None, _) => unreachable!("all but producers are consumers"),
+            };
+            Half {
+                session,
+                role,
+                state: State::Locating,
+                is_open: false,
+                last_failure: None,
+                topic: topic.clone(),
+                backoff: Backoff::new(last_call),
+                deadline,
+                proxy: None,
+            }
+        });
+        self.look_up(now, key, topic, true);
+        Link(wire_id(key))
+    }
+
+    /// A session that can't be made, whatever the broker says.
+    fn refuse(&mut self, session: SessionKey, message: &str) -> Link {
+        let error = OpenError {
+            kind: OpenErrorKind::Other,
+            message: exception("", message),
+        };
+        self.events.push_back(Event::OpenFailed { session, error });
+        Link(wire_id(HalfKey::default()))
+    }
+
+    /// The session ended. What a consumer acknowledged is sent, publishes in flight are left to
+    /// the broker, then the half is closed there and forgotten.
+    pub fn close(&mut self, now: Now, link: Link) {
+        let key = half_key(link.0);
+        let Some(half) = self.halves.get_mut(key) else {
+            return;
+        };
+        match half.state {
+            State::Ready { connection } => {
+                if let Role::Consumer(consuming) = &mut half.role
+                    && let Some(connection) = self.connections.get_mut(connection)
+                {
+                    let out = connection.outbox.commands(&mut self.segments);
+                    consuming.consumer.flush_acks(out);
+                }
+                self.start_closing(now, key, connection);
+            }
+            State::Creating {
+                connection,
+                request,
+            } => {
+                self.requests.remove(request);
+                self.start_closing(now, key, connection);
+            }
+            State::Closing => {}
+            _ => self.forget(key),
+        }
+    }
+
+    fn start_closing(&mut self, now: Now, key: HalfKey, connection: ConnectionKey) {
+        if let Some(half) = self.halves.get_mut(key) {
+            half.state = State::Closing;
+            if let Role::Producer(producer) = &mut half.role {
+                producer.abandon(&mut self.segments);
+            }
+        }
+        self.close_at_broker(now, key, connection, Purpose::Close(key));
+    }
+
+    /// CLOSE_PRODUCER or CLOSE_CONSUMER.
+    pub(super) fn close_at_broker(
+        &mut self,
+        now: Now,
+        key: HalfKey,
+        connection_key: ConnectionKey,
+        purpose: Purpose,
+    ) {
+        let Some(half) = self.halves.get(key) else {
+            return;
+        };
+        let is_producer = matches!(half.role, Role::Producer(_));
+        let request_id = self.request(now, connection_key, purpose);
+        let Some(connection) = self.connections.get_mut(connection_key) else {
+            return;
+        };
+        let out = connection.outbox.commands(&mut self.segments);
+        if is_producer {
+            let close = CommandCloseProducer {
+                producer_id: wire_id(key),
+                request_id,
+                ..CommandCloseProducer::default()
+            };
+            command::put_command(out, Kind::CloseProducer, &close);
+        } else {
+            let close = CommandCloseConsumer {
+                consumer_id: wire_id(key),
+                request_id,
+                ..CommandCloseConsumer::default()
+            };
+            command::put_command(out, Kind::CloseConsumer, &close);
+        }
+        self.announce(connection_key);
+    }
+
+    /// Nothing is left of it.
+    pub(super) fn forget(&mut self, key: HalfKey) {
+        if let Some(mut half) = self.halves.remove(key)
+            && let Role::Producer(producer) = &mut half.role
+        {
+            producer.abandon(&mut self.segments);
+        }
+    }
+
+    /// A lookup's answer.
+    pub(super) fn half_located(
+        &mut self,
+        now: Now,
+        key: HalfKey,
+        answer: &Result<Address, Failure>,
+    ) {
+        let Some(half) = self.halves.get_mut(key) else {
+            return;
+        };
+        if half.state != State::Locating {
+            return;
+        }
+        match answer {
+            Ok(address) => {
+                let is_proxied = address.proxy_to.is_some();
+                half.proxy = Some(is_proxied.then(|| (address.host.clone(), address.port)));
+                half.state = State::Connecting;
+                self.acquire(now, address, Waiter::Half(key));
+            }
+            Err(failure) => self.half_failed(now, key, failure),
+        }
+    }
+
+    /// A connection to its broker is there: it is made at the broker.
+    pub(super) fn half_connected(&mut self, now: Now, key: HalfKey, connection_key: ConnectionKey) {
+        if !self
+            .halves
+            .get(key)
+            .is_some_and(|half| half.state == State::Connecting)
+        {
+            return;
+        }
+        let request = self.request(now, connection_key, Purpose::Create(key));
+        let (Some(half), Some(connection)) = (
+            self.halves.get_mut(key),
+            self.connections.get_mut(connection_key),
+        ) else {
+            return;
+        };
+        half.state = State::Creating {
+            connection: connection_key,
+            request,
+        };
+        let max = connection.message_bytes_max;
+        let out = connection.outbox.commands(&mut self.segments);
+        match &mut half.role {
+            Role::Producer(producer) => {
+                command::put_command(out, Kind::Producer, &producer.create(request, max));
+            }
+            Role::Consumer(consuming) => {
+                let subscribe = consuming.consumer.subscribe(request);
+                command::put_command(out, Kind::Subscribe, &subscribe);
+            }
+        }
+        self.announce(connection_key);
+    }
+
+    /// PRODUCER_SUCCESS: what is in flight is sent (again), new publishes go out at once.
+    pub(super) fn producer_created(
+        &mut self,
+        now: Now,
+        key: HalfKey,
+        connection_key: ConnectionKey,
+        success: CommandProducerSuccess,
+    ) {
+        let Some(half) = self.halves.get_mut(key) else {
+            return;
+        };
+        if let Role::Producer(producer) = &mut half.role {
+            producer.handle_created(success);
+            self.half_ready(key, connection_key);
+            self.resend(now, key);
+        }
+    }
+
+    /// Sends everything in flight (again).
+    pub(super) fn resend(&mut self, now: Now, key: HalfKey) {
+        let Some(half) = self.halves.get_mut(key) else {
+            return;
+        };
+        if let (State::Ready { connection: at }, Role::Producer(producer)) =
+            (&half.state, &mut half.role)
+            && producer.in_flight_bytes() > 0
+            && let Some(connection) = self.connections.get_mut(*at)
+        {
+            let at = *at;
+            self.parked.seal_unwritten(&mut self.segments);
+            connection.outbox.seal(&mut self.segments);
+            producer.resend(now, &mut connection.outbox, &mut self.segments);
+            self.announce(at);
+        }
+    }
+
+    /// SUCCESS to SUBSCRIBE: messages may come.
+    pub(super) fn consumer_created(
+        &mut self,
+        now: Now,
+        key: HalfKey,
+        connection_key: ConnectionKey,
+    ) {
+        if let Some(half) = self.halves.get_mut(key)
+            && let Role::Consumer(consuming) = &mut half.role
+            && let Some(connection) = self.connections.get_mut(connection_key)
+        {
+            let out = connection.outbox.commands(&mut self.segments);
+            consuming.consumer.handle_subscribed(now, out);
+            self.announce(connection_key);
+            self.half_ready(key, connection_key);
+            self.arm_consumer(key);
+        }
+    }
+
+    fn half_ready(&mut self, key: HalfKey, connection: ConnectionKey) {
+        let Some(half) = self.halves.get_mut(key) else {
+            return;
+        };
+        half.state = State::Ready { connection };
+        half.backoff.reset();
+        half.last_failure = None;
+        if !half.is_open {
+            half.is_open = true;
+            let session = half.session;
+            self.events.push_back(Event::Opened { session });
+        }
+    }
+
+    /// It could not be located, connected or made.
+    pub(super) fn half_failed(&mut self, now: Now, key: HalfKey, failure: &Failure) {
+        let Some(half) = self.halves.get_mut(key) else {
+            return;
+        };
+        if matches!(half.state, State::Closing | State::Ended) {
+            return;
+        }
+        tracing::debug!(
+            topic = half.topic,
+            error = failure.text(),
+            open = half.is_open,
+            "not at a broker"
+        );
+        if !half.is_open {
+            if failure.ends_opening() || now.mono >= half.deadline {
+                self.events.push_back(Event::OpenFailed {
+                    session: half.session,
+                    error: failure.open_error(),
+                });
+                self.forget(key);
+                return;
+            }
+        } else if let Some(end) = end_of(failure) {
+            self.end(key, end, failure);
+            return;
+        } else if failure.cause == Cause::Broker(ServerError::ProducerBlockedQuotaExceededException)
+        {
+            self.fail_over_quota(key);
+        }
+        self.wait(now, key, failure.clone());
+    }
+
+    /// It lost its broker: the connection is gone, or the broker sent it away (maybe with a new
+    /// address).
+    pub(super) fn half_detached(&mut self, now: Now, key: HalfKey, assigned: Option<(&str, u16)>) {
+        let Some(half) = self.halves.get_mut(key) else {
+            return;
+        };
+        let connection = match half.state {
+            State::Ready { connection } => connection,
+            State::Creating {
+                connection,
+                request,
+            } => {
+                self.requests.remove(request);
+                connection
+            }
+            _ => return,
+        };
+        if let Role::Consumer(consuming) = &mut half.role {
+            let messages = consuming.consumer.handle_detached();
+            if messages > 0 {
+                let session = half.session;
+                self.events.push_back(Event::Released { session, messages });
+            }
+        }
+        // Frames in flight may still lie in the tail; they are needed for the resend.
+        if let Some(connection) = self.connections.get_mut(connection) {
+            connection.outbox.seal(&mut self.segments);
+        }
+        if let (Some((host, port)), Some(proxy)) = (assigned, &half.proxy) {
+            let address = match proxy {
+                Some((proxy, proxy_port)) => Address {
+                    host: proxy.clone(),
+                    port: *proxy_port,
+                    proxy_to: Some(host_and_port(host, port)),
+                },
+                None => Address::direct(host, port),
+            };
+            half.state = State::Connecting;
+            self.acquire(now, &address, Waiter::Half(key));
+        } else {
+            let failure = Failure::connection("the broker is gone or sent the session away");
+            self.wait(now, key, failure);
+        }
+    }
+
+    /// Rests, then tries again.
+    fn wait(&mut self, now: Now, key: HalfKey, failure: Failure) {
+        if let Some(half) = self.halves.get_mut(key) {
+            let until = now.mono + half.backoff.next(now.mono, &mut self.random);
+            half.state = State::Waiting { until };
+            half.last_failure = Some(failure);
+            self.timers.set(until, Timer::Wait(key));
+        }
+    }
+
+    /// The rest is over?
+    pub(super) fn wait_over(&mut self, now: Now, key: HalfKey) {
+        if let Some(half) = self.halves.get_mut(key)
+            && let State::Waiting { until } = half.state
+            && until <= now.mono
+        {
+            half.state = State::Locating;
+            let (topic, opening) = (half.topic.clone(), !half.is_open);
+            self.look_up(now, key, &topic, opening);
+        }
+    }
+
+    /// Never again.
+    fn end(&mut self, key: HalfKey, end: End, failure: &Failure) {
+        let Some(half) = self.halves.get_mut(key) else {
+            return;
+        };
+        tracing::warn!(topic = half.topic, error = failure.text(), "given up");
+        half.state = State::Ended;
+        if let Role::Producer(producer) = &mut half.role {
+            let text = match end {
+                End::Terminated | End::Fenced => failure.text(),
+                End::Closed => exception(
+                    "$AlreadyClosedException",
+                    &format!(
+                        "The producer {} of the topic {} was already closed when closing the producers",
+                        producer.name(),
+                        half.topic
+                    ),
+                ),
+            };
+            producer.end(end, &text, &mut self.segments, &mut self.events);
+        }
+    }
+
+    /// The topic takes no more messages (`ProducerImpl.terminated`).
+    pub(super) fn terminated(&mut self, now: Now, key: HalfKey, connection: ConnectionKey) {
+        self.close_at_broker(now, key, connection, Purpose::Forget);
+        if let Some(half) = self.halves.get_mut(key)
+            && let Role::Producer(producer) = &mut half.role
+        {
+            half.state = State::Ended;
+            let text = format!(
+                "The topic {} that the producer {} produces to has been terminated",
+                producer.topic(),
+                producer.name()
+            );
+            let text = exception("$TopicTerminatedException", &text);
+            producer.end(End::Terminated, &text, &mut self.segments, &mut self.events);
+        }
+    }
+
+    fn fail_over_quota(&mut self, key: HalfKey) {
+        if let Some(half) = self.halves.get_mut(key)
+            && let Role::Producer(producer) = &mut half.role
+        {
+            let text = format!(
+                "The backlog quota of the topic {} that the producer {} produces to is exceeded",
+                producer.topic(),
+                producer.name()
+            );
+            let text = exception("$ProducerBlockedQuotaExceededException", &text);
+            producer.fail_all(&text, &mut self.segments, &mut self.events);
+        }
+    }
+
+    /// What a session that is being opened waits for, in words.
+    #[must_use]
+    pub fn waiting_for(&self, link: Link) -> String {
+        let Some(half) = self.halves.get(half_key(link.0)) else {
+            return "nothing".into();
+        };
+        let step = match half.state {
+            State::Locating => "looking up the topic",
+            State::Connecting => "connecting to the topic's broker",
+            State::Creating { .. } => match half.role {
+                Role::Producer(_) => "creating the producer",
+                Role::Consumer(_) => "subscribing",
+            },
+            State::Waiting { .. } => "waiting to try again",
+            State::Ready { .. } | State::Closing | State::Ended => "nothing",
+        };
+        match &half.last_failure {
+            Some(failure) => format!("{step} (before: {})", failure.message),
+            None => step.into(),
+        }
+    }
+}
+
+/// A half's number on the wire.
+pub(super) fn wire_id(key: HalfKey) -> u64 {
+    slotmap::Key::data(&key).as_ffi()
+}
+
+/// The half with a number, if there is one.
+pub(super) fn half_key(id: u64) -> HalfKey {
+    slotmap::KeyData::from_ffi(id).into()
+}
+
+/// A producer tries once more shortly before its oldest publish times out.
+fn last_call(send_timeout: Option<Duration>) -> Duration {
+    const SHORTLY: Duration = Duration::from_millis(100);
+    send_timeout
+        .unwrap_or_default()
+        .saturating_sub(SHORTLY)
+        .max(SHORTLY)
+}
+
+/// What ends a half that was open.
+fn end_of(failure: &Failure) -> Option<End> {
+    match failure.cause {
+        Cause::Broker(ServerError::TopicTerminatedError) => Some(End::Terminated),
+        Cause::Broker(ServerError::ProducerFenced) => Some(End::Fenced),
+        _ if failure.is_unrecoverable() => Some(End::Closed),
+        _ => None,
+    }
+}

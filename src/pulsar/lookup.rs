@@ -1,0 +1,331 @@
+//! Which broker owns a topic.
+//!
+//! One lookup serves everything of the shard that waits for the same answer. It asks a service host
+//! (first, for a session that opens, whether the topic has partitions), follows redirects, goes
+//! through the service hosts in turn when one can't be reached, and tries again after a backoff
+//! while the operation's time lasts. Only so many lookups are under way at a time: thousands of
+//! producers come back after a broker's restart.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use slotmap::SlotMap;
+
+use super::{
+    Pulsar, Timer,
+    backoff::Backoff,
+    command,
+    connection::{Address, ConnectionKey, Waiter},
+    error::{Cause, Failure},
+    half::HalfKey,
+    proto::{
+        CommandLookupTopic, CommandLookupTopicResponse, CommandPartitionedTopicMetadata,
+        CommandPartitionedTopicMetadataResponse, Kind, ServerError,
+    },
+    request::Purpose,
+};
+use crate::timer::{Instant, Now};
+
+slotmap::new_key_type! {
+    /// Names a lookup.
+    pub(super) struct LookupKey;
+}
+
+/// Java's `maxLookupRedirects`.
+const REDIRECTS_MAX: u32 = 20;
+
+/// The topic, and whether its partitions are asked for first.
+type Question = (String, bool);
+
+/// All lookups of a shard.
+#[derive(Debug, Default)]
+pub(super) struct Lookups {
+    lookups: SlotMap<LookupKey, Lookup>,
+    by_question: BTreeMap<Question, LookupKey>,
+    /// Wait for their turn.
+    queue: VecDeque<LookupKey>,
+    /// Under way; `active <= settings.lookups_max`.
+    active: usize,
+    /// The service host that is asked.
+    host: usize,
+}
+
+#[derive(Debug)]
+struct Lookup {
+    question: Question,
+    waiting: Vec<HalfKey>,
+    step: Step,
+    /// Whom it asks.
+    asked: Address,
+    /// Service hosts that have not failed in this try.
+    hosts_left: usize,
+    is_active: bool,
+    backoff: Backoff,
+    deadline: Instant,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Partitions,
+    Broker { authoritative: bool, redirects: u32 },
+}
+
+impl Step {
+    const BROKER: Self = Self::Broker {
+        authoritative: false,
+        redirects: 0,
+    };
+}
+
+impl Pulsar {
+    /// Finds the broker of a half's topic; the answer is given to [`Pulsar::half_located`].
+    pub(super) fn look_up(&mut self, now: Now, half: HalfKey, topic: &str, opening: bool) {
+        let question = (topic.to_owned(), opening);
+        if let Some(&key) = self.lookups.by_question.get(&question)
+            && let Some(lookup) = self.lookups.lookups.get_mut(key)
+        {
+            lookup.waiting.push(half);
+            return;
+        }
+        let key = self.lookups.lookups.insert(Lookup {
+            question: question.clone(),
+            waiting: vec![half],
+            step: if opening {
+                Step::Partitions
+            } else {
+                Step::BROKER
+            },
+            asked: Address::direct("", 0),
+            hosts_left: 0,
+            is_active: false,
+            backoff: Backoff::new(None),
+            deadline: now.mono + self.settings.operation_timeout,
+        });
+        self.lookups.by_question.insert(question, key);
+        self.lookups.queue.push_back(key);
+        self.start_lookups(now);
+    }
+
+    /// Starts as many of those that wait as may be under way.
+    fn start_lookups(&mut self, now: Now) {
+        while self.lookups.active < self.settings.lookups_max {
+            let Some(key) = self.lookups.queue.pop_front() else {
+                return;
+            };
+            let hosts = self.settings.brokers.len();
+            if let Some(lookup) = self.lookups.lookups.get_mut(key) {
+                lookup.is_active = true;
+                lookup.hosts_left = hosts;
+                self.lookups.active += 1;
+                self.ask_service_host(now, key);
+            }
+        }
+    }
+
+    fn ask_service_host(&mut self, now: Now, key: LookupKey) {
+        let Some(lookup) = self.lookups.lookups.get_mut(key) else {
+            return;
+        };
+        let index = self.lookups.host % self.settings.brokers.len().max(1);
+        let Some((host, port)) = self.settings.brokers.get(index) else {
+            let failure = Failure::connection("no broker is configured");
+            return self.finish_lookup(now, key, &Err(failure));
+        };
+        lookup.asked = Address::direct(host, *port);
+        let address = lookup.asked.clone();
+        self.acquire(now, &address, Waiter::Lookup(key));
+    }
+
+    /// A connection to whom it asks is there.
+    pub(super) fn lookup_connected(
+        &mut self,
+        now: Now,
+        key: LookupKey,
+        connection_key: ConnectionKey,
+    ) {
+        let Some(lookup) = self.lookups.lookups.get(key) else {
+            return;
+        };
+        let (topic, step) = (lookup.question.0.clone(), lookup.step);
+        let request_id = self.request(now, connection_key, Purpose::Lookup(key));
+        let Some(connection) = self.connections.get_mut(connection_key) else {
+            return;
+        };
+        let out = connection.outbox.commands(&mut self.segments);
+        match step {
+            Step::Partitions => {
+                let request = CommandPartitionedTopicMetadata {
+                    topic,
+                    request_id,
+                    metadata_auto_creation_enabled: Some(true),
+                };
+                command::put_command(out, Kind::PartitionedMetadata, &request);
+            }
+            Step::Broker { authoritative, .. } => {
+                let request = CommandLookupTopic {
+                    topic,
+                    request_id,
+                    authoritative: Some(authoritative),
+                };
+                command::put_command(out, Kind::Lookup, &request);
+            }
+        }
+        self.announce(connection_key);
+    }
+
+    /// PARTITIONED_METADATA_RESPONSE.
+    pub(super) fn partitions_answered(
+        &mut self,
+        now: Now,
+        key: LookupKey,
+        connection: ConnectionKey,
+        answer: &CommandPartitionedTopicMetadataResponse,
+    ) {
+        if answer.response != Some(CommandPartitionedTopicMetadataResponse::SUCCESS) {
+            let failure = refusal(answer.error, answer.request_id, answer.message.as_deref());
+            return self.lookup_failed(now, key, failure);
+        }
+        if answer.partitions() > 0 {
+            let failure = Failure::unsupported("partitioned topics are not supported yet");
+            return self.finish_lookup(now, key, &Err(failure));
+        }
+        if let Some(lookup) = self.lookups.lookups.get_mut(key) {
+            lookup.step = Step::BROKER;
+            self.lookup_connected(now, key, connection);
+        }
+    }
+
+    /// LOOKUP_RESPONSE.
+    pub(super) fn lookup_answered(
+        &mut self,
+        now: Now,
+        key: LookupKey,
+        answer: &CommandLookupTopicResponse,
+    ) {
+        let is_redirect = match answer.response {
+            Some(CommandLookupTopicResponse::REDIRECT) => true,
+            Some(CommandLookupTopicResponse::CONNECT) => false,
+            _ => {
+                let failure = refusal(answer.error, answer.request_id, answer.message.as_deref());
+                return self.lookup_failed(now, key, failure);
+            }
+        };
+        let Some(lookup) = self.lookups.lookups.get_mut(key) else {
+            return;
+        };
+        let url = answer.broker_service_url();
+        let Some((host, port)) = Address::parse_url(url) else {
+            let failure = Failure::lookup(format!("the broker's address is no URL: '{url}'"));
+            return self.lookup_failed(now, key, failure);
+        };
+        if !is_redirect {
+            let address = if answer.proxy_through_service_url() {
+                Address {
+                    proxy_to: Some(host_and_port(host, port)),
+                    ..lookup.asked.clone()
+                }
+            } else {
+                Address::direct(host, port)
+            };
+            return self.finish_lookup(now, key, &Ok(address));
+        }
+        let redirects = match lookup.step {
+            Step::Broker { redirects, .. } => redirects + 1,
+            Step::Partitions => 1,
+        };
+        if redirects > REDIRECTS_MAX {
+            let failure = Failure::lookup(format!("Too many redirects: {REDIRECTS_MAX}"));
+            return self.finish_lookup(now, key, &Err(failure));
+        }
+        lookup.step = Step::Broker {
+            authoritative: answer.authoritative(),
+            redirects,
+        };
+        lookup.asked = Address::direct(host, port);
+        let address = lookup.asked.clone();
+        self.acquire(now, &address, Waiter::Lookup(key));
+    }
+
+    /// Nobody answered, or not with a broker: the next host, a later try, or the end.
+    pub(super) fn lookup_failed(&mut self, now: Now, key: LookupKey, failure: Failure) {
+        let hosts = self.settings.brokers.len();
+        let Some(lookup) = self.lookups.lookups.get_mut(key) else {
+            return;
+        };
+        let is_opening = lookup.question.1;
+        if is_opening && failure.ends_opening() || !failure.is_retriable() {
+            return self.finish_lookup(now, key, &Err(failure));
+        }
+        if matches!(lookup.step, Step::Broker { .. }) {
+            lookup.step = Step::BROKER;
+        }
+        let is_first_to_see = self.settings.brokers.get(self.lookups.host)
+            == Some(&(lookup.asked.host.clone(), lookup.asked.port));
+        let is_unreachable = matches!(failure.cause, Cause::Connection | Cause::Timeout);
+        if is_unreachable && is_first_to_see && hosts > 0 {
+            self.lookups.host = (self.lookups.host + 1) % hosts;
+        }
+        lookup.hosts_left = lookup.hosts_left.saturating_sub(1);
+        if failure.cause == Cause::Connection && lookup.hosts_left > 0 {
+            return self.ask_service_host(now, key);
+        }
+        let delay = lookup.backoff.next(now.mono, &mut self.random);
+        if now.mono + delay >= lookup.deadline {
+            return self.finish_lookup(now, key, &Err(failure));
+        }
+        tracing::debug!(
+            topic = lookup.question.0,
+            error = failure.text(),
+            "lookup is tried again"
+        );
+        lookup.is_active = false;
+        self.lookups.active -= 1;
+        for half in &lookup.waiting {
+            if let Some(half) = self.halves.get_mut(*half) {
+                half.last_failure = Some(failure.clone());
+            }
+        }
+        self.timers.set(now.mono + delay, Timer::Lookup(key));
+        self.start_lookups(now);
+    }
+
+    /// A lookup's backoff is over.
+    pub(super) fn lookup_again(&mut self, now: Now, key: LookupKey) {
+        self.lookups.queue.push_back(key);
+        self.start_lookups(now);
+    }
+
+    fn finish_lookup(&mut self, now: Now, key: LookupKey, answer: &Result<Address, Failure>) {
+        let Some(lookup) = self.lookups.lookups.remove(key) else {
+            return;
+        };
+        self.lookups.by_question.remove(&lookup.question);
+        if lookup.is_active {
+            self.lookups.active -= 1;
+        }
+        for half in lookup.waiting {
+            self.half_located(now, half, answer);
+        }
+        self.start_lookups(now);
+    }
+}
+
+/// A lookup that failed without a reason is a `LookupException` in Java.
+fn refusal(error: Option<i32>, request_id: u64, message: Option<&str>) -> Failure {
+    if error.is_none() {
+        return Failure::lookup("Empty lookup response".into());
+    }
+    let failure = Failure::broker(error, request_id, message);
+    if failure.cause == Cause::Broker(ServerError::TooManyRequests) {
+        tracing::warn!("the broker has too many lookups");
+    }
+    failure
+}
+
+/// As a proxy wants it.
+pub(super) fn host_and_port(host: &str, port: u16) -> String {
+    if host.contains(':') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
+    }
+}

@@ -1,0 +1,76 @@
+//! Requests that wait for their answers, by number.
+
+use std::collections::BTreeMap;
+
+use super::{connection::ConnectionKey, half::HalfKey, lookup::LookupKey};
+
+/// What was asked, and for whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// How many partitions, or which broker.
+    Lookup(LookupKey),
+    /// PRODUCER or SUBSCRIBE.
+    Create(HalfKey),
+    /// CLOSE_PRODUCER or CLOSE_CONSUMER of a session that ended.
+    Close(HalfKey),
+    /// UNSUBSCRIBE.
+    Unsubscribe(HalfKey),
+    /// Nobody cares about the answer.
+    Forget,
+}
+
+/// A request on its way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Request {
+    /// Where it was sent.
+    pub(super) connection: ConnectionKey,
+    pub(super) purpose: Purpose,
+    /// The broker said that it takes longer, however long that is.
+    pub(super) has_no_deadline: bool,
+}
+
+/// All requests of a shard. Requests are rare; the order of numbers is the order of asking, and
+/// the one in which they fail when their connection is lost.
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    next: u64,
+    pending: BTreeMap<u64, Request>,
+}
+
+impl Requests {
+    /// A new request's number.
+    pub(super) fn add(&mut self, connection: ConnectionKey, purpose: Purpose) -> u64 {
+        let id = self.next;
+        self.next += 1;
+        let request = Request {
+            connection,
+            purpose,
+            has_no_deadline: false,
+        };
+        self.pending.insert(id, request);
+        id
+    }
+
+    /// The request, no longer waiting.
+    pub(super) fn remove(&mut self, id: u64) -> Option<Request> {
+        self.pending.remove(&id)
+    }
+
+    /// A request that still waits.
+    pub(super) fn get_mut(&mut self, id: u64) -> Option<&mut Request> {
+        self.pending.get_mut(&id)
+    }
+
+    /// What waits on a connection, no longer waiting.
+    pub(super) fn remove_all(&mut self, connection: ConnectionKey) -> Vec<Purpose> {
+        let ids: Vec<_> = self
+            .pending
+            .iter()
+            .filter(|(_, request)| request.connection == connection)
+            .map(|(&id, _)| id)
+            .collect();
+        ids.iter()
+            .filter_map(|id| Some(self.pending.remove(id)?.purpose))
+            .collect()
+    }
+}
