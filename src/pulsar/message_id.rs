@@ -1,0 +1,189 @@
+//! Message ids: `MessageIdData` read from any encoding, written as the Java client writes it.
+//!
+//! An id names an entry (ledger and number), perhaps the partition it came from, and perhaps one
+//! message of a batch. Above this folder it is opaque bytes. What an id means to a subscription is
+//! the consumer's business; here it is only read and written.
+
+use bytes::BufMut;
+
+use crate::{
+    codec::protobuf::{Field, Reader, put_uint},
+    session::{BadMessageId, MessageId},
+};
+
+/// An entry of a topic, in the order of the topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EntryId {
+    /// The ledger it lies in.
+    pub ledger: u64,
+    /// Its number there.
+    pub entry: u64,
+}
+
+/// A message id taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PulsarId {
+    /// The entry.
+    pub entry: EntryId,
+    /// The partition it came from, unless the topic has none.
+    pub partition: Option<u32>,
+    /// Which message of a batch; `None` for an entry that is one message.
+    pub batch_index: Option<u32>,
+    /// Messages in the batch; 0 when there is none, and in ids made by a producer, which does not
+    /// know the size when it hands the id out.
+    pub batch_size: u32,
+}
+
+impl PulsarId {
+    /// Reads any encoding that has the ledger and the entry, old ones without the batch size too.
+    ///
+    /// # Errors
+    /// The bytes are no `MessageIdData`, or lack one of the two.
+    pub fn decode(bytes: &[u8]) -> Result<Self, BadMessageId> {
+        let (mut ledger, mut entry) = (None, None);
+        let (mut partition, mut batch_index, mut batch_size) = (None, None, 0);
+        let mut fields = Reader::new(bytes);
+        while let Some((number, field)) = fields.next().map_err(|_| BadMessageId)? {
+            let Field::Varint(value) = field else {
+                continue;
+            };
+            match number {
+                1 => ledger = Some(value),
+                2 => entry = Some(value),
+                3 => partition = natural(value),
+                4 => batch_index = natural(value),
+                6 => batch_size = natural(value).unwrap_or(0),
+                _ => {}
+            }
+        }
+        let (Some(ledger), Some(entry)) = (ledger, entry) else {
+            return Err(BadMessageId);
+        };
+        Ok(Self {
+            entry: EntryId { ledger, entry },
+            partition,
+            batch_index,
+            batch_size,
+        })
+    }
+
+    /// Writes what Java's `MessageIdImpl.toByteArray` writes: the partition and the batch index only
+    /// when there is one, the batch size always.
+    #[must_use]
+    pub fn encode(&self) -> MessageId {
+        let mut bytes = [0; MessageId::BYTES_MAX];
+        let mut rest = &mut bytes[..];
+        put_uint(&mut rest, 1, self.entry.ledger);
+        put_uint(&mut rest, 2, self.entry.entry);
+        if let Some(partition) = self.partition {
+            put_uint(&mut rest, 3, u64::from(partition));
+        }
+        if let Some(index) = self.batch_index {
+            put_uint(&mut rest, 4, u64::from(index));
+        }
+        put_uint(&mut rest, 6, u64::from(self.batch_size));
+        let len = MessageId::BYTES_MAX - rest.remaining_mut();
+        MessageId::new(&bytes[..len]).unwrap_or_else(|| unreachable!("{len} bytes fit"))
+    }
+}
+
+/// An `int32` of the wire, which is sign-extended to 64 bits; `None` when negative, the way these
+/// messages say "none".
+pub(super) fn natural(value: u64) -> Option<u32> {
+    let [a, b, c, d, ..] = value.to_le_bytes();
+    u32::try_from(i32::from_le_bytes([a, b, c, d])).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn id(ledger: u64, entry: u64) -> PulsarId {
+        PulsarId {
+            entry: EntryId { ledger, entry },
+            partition: None,
+            batch_index: None,
+            batch_size: 0,
+        }
+    }
+
+    /// What the Java service answers, seen on the wire.
+    #[test]
+    fn golden_ids() {
+        let golden: [(PulsarId, &[u8]); 4] = [
+            (id(3, 0), b"\x08\x03\x10\x00\x30\x00"),
+            (
+                PulsarId {
+                    partition: Some(2),
+                    ..id(27, 0)
+                },
+                b"\x08\x1b\x10\x00\x18\x02\x30\x00",
+            ),
+            (
+                PulsarId {
+                    batch_index: Some(1),
+                    batch_size: 3,
+                    ..id(30, 0)
+                },
+                b"\x08\x1e\x10\x00\x20\x01\x30\x03",
+            ),
+            (
+                PulsarId {
+                    batch_index: Some(1),
+                    ..id(30, 0)
+                },
+                b"\x08\x1e\x10\x00\x20\x01\x30\x00",
+            ),
+        ];
+        for (id, bytes) in golden {
+            assert_eq!(id.encode().as_bytes(), bytes);
+            assert_eq!(PulsarId::decode(bytes), Ok(id));
+        }
+    }
+
+    #[test]
+    fn any_encoding_with_ledger_and_entry_is_accepted() {
+        assert_eq!(PulsarId::decode(b"\x08\x03\x10\x00"), Ok(id(3, 0)));
+        assert_eq!(PulsarId::decode(b"\x10\x00\x08\x03"), Ok(id(3, 0)));
+        let minus_one = b"\x08\x03\x10\x00\x18\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\
+            \x20\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01";
+        assert_eq!(PulsarId::decode(minus_one), Ok(id(3, 0)));
+        let chunked = b"\x08\x41\x10\x04\x30\x00\x3a\x06\x08\x41\x10\x02\x30\x00";
+        assert_eq!(PulsarId::decode(chunked), Ok(id(0x41, 4)));
+    }
+
+    #[test]
+    fn others_are_refused() {
+        for bytes in [
+            &b""[..],
+            b"\x08\x03",
+            b"\x10\x00",
+            b"\x08\x03\x10",
+            b"\x0a\x01a\x10\x00",
+            b"hello",
+        ] {
+            assert_eq!(PulsarId::decode(bytes), Err(BadMessageId), "{bytes:02x?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn decode_undoes_encode(
+            ledger: u64, entry: u64, partition: Option<u16>, index: Option<u16>, size: u16
+        ) {
+            let id = PulsarId {
+                entry: EntryId { ledger, entry },
+                partition: partition.map(u32::from),
+                batch_index: index.map(u32::from),
+                batch_size: u32::from(size),
+            };
+            prop_assert_eq!(PulsarId::decode(id.encode().as_bytes()), Ok(id));
+        }
+
+        #[test]
+        fn any_bytes_are_answered(bytes: Vec<u8>) {
+            let _ = PulsarId::decode(&bytes);
+        }
+    }
+}
