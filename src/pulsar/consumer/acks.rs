@@ -1,0 +1,200 @@
+//! Acknowledgements on their way to the broker, grouped as Java's
+//! `PersistentAcknowledgmentsGroupingTracker` does: one ACK command for what came in 100 ms, or for
+//! 1000 entries. While the broker is away they are kept, up to a bound.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+
+use super::{
+    bits::Bits,
+    wire::{put_acks, put_cumulative_ack},
+};
+use crate::{pulsar::message_id::EntryId, timer::Instant};
+
+/// How long an acknowledgement waits for company.
+const GROUP_TIME: Duration = Duration::from_millis(100);
+
+/// How many entries an ACK command waits for.
+const GROUP_SIZE_MAX: usize = 1000;
+
+/// Words of ack sets an ACK command waits for: half a megabyte.
+const GROUP_WORDS_MAX: usize = 1 << 16;
+
+/// Entries kept while the broker is away, which a client may fill with ids it made up. What is
+/// dropped is delivered again.
+const KEPT_MAX: usize = 10 * GROUP_SIZE_MAX;
+
+/// Acknowledgements the broker was not told of yet.
+#[derive(Debug, Default)]
+pub(super) struct Acks {
+    /// In order of entry; with the messages that are left, when the entry is not done as a whole.
+    pending: Vec<(EntryId, Option<Bits>)>,
+    /// Words in the ack sets of `pending`.
+    words: usize,
+    /// This entry and all before it.
+    cumulative: Option<EntryId>,
+    deadline: Option<Instant>,
+}
+
+impl Acks {
+    /// The entry is done.
+    pub(super) fn add_whole(&mut self, now: Instant, entry: EntryId) {
+        match self.find(entry) {
+            Ok(at) => {
+                let left = self.pending[at].1.take();
+                self.words -= left.map_or(0, |left| words(&left));
+            }
+            Err(at) => self.insert(now, at, entry, None),
+        }
+    }
+
+    /// These messages of the batch are done.
+    pub(super) fn add_part(&mut self, now: Instant, entry: EntryId, done: &Bits) {
+        match self.find(entry) {
+            Ok(at) => {
+                if let Some(left) = &mut self.pending[at].1 {
+                    left.intersect(&done.inverse());
+                }
+            }
+            Err(at) => self.insert(now, at, entry, Some(done.inverse())),
+        }
+    }
+
+    /// One message is done of a batch that is unknown here.
+    pub(super) fn add_one(&mut self, now: Instant, entry: EntryId, index: u32, size: u32) {
+        match self.find(entry) {
+            Ok(at) => {
+                if let Some(left) = &mut self.pending[at].1 {
+                    left.clear(index);
+                    if left.is_empty() {
+                        self.add_whole(now, entry);
+                    }
+                }
+            }
+            Err(at) => {
+                let mut left = Bits::full(size);
+                left.clear(index);
+                self.insert(now, at, entry, Some(left));
+            }
+        }
+    }
+
+    /// This entry and all before it are done.
+    pub(super) fn add_cumulative(&mut self, now: Instant, entry: EntryId) {
+        self.cumulative = Some(entry);
+        self.deadline.get_or_insert(now + GROUP_TIME);
+    }
+
+    /// What is pending for an entry: nothing, all of it (`Some(None)`), or all but what is left.
+    pub(super) fn pending(&self, entry: EntryId) -> Option<Option<&Bits>> {
+        let at = self.find(entry).ok()?;
+        Some(self.pending[at].1.as_ref())
+    }
+
+    /// When to flush.
+    pub(super) const fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Whether to flush at once.
+    pub(super) const fn is_full(&self) -> bool {
+        self.pending.len() >= GROUP_SIZE_MAX || self.words >= GROUP_WORDS_MAX
+    }
+
+    /// Tells the broker.
+    pub(super) fn flush(&mut self, consumer_id: u64, out: &mut BytesMut) {
+        if let Some(entry) = self.cumulative.take() {
+            put_cumulative_ack(out, consumer_id, entry);
+        }
+        if !self.pending.is_empty() {
+            put_acks(out, consumer_id, &self.pending);
+            self.pending.clear();
+            self.words = 0;
+        }
+        self.deadline = None;
+    }
+
+    /// Where the entry is, or would be. Acknowledgements mostly come in order, so the end is tried
+    /// first.
+    fn find(&self, entry: EntryId) -> Result<usize, usize> {
+        match self.pending.last() {
+            Some((last, _)) if *last >= entry => self
+                .pending
+                .binary_search_by_key(&entry, |(entry, _)| *entry),
+            _ => Err(self.pending.len()),
+        }
+    }
+
+    fn insert(&mut self, now: Instant, at: usize, entry: EntryId, left: Option<Bits>) {
+        let words = left.as_ref().map_or(0, words);
+        if self.pending.len() < KEPT_MAX && self.words + words <= 2 * GROUP_WORDS_MAX {
+            self.words += words;
+            self.pending.insert(at, (entry, left));
+            self.deadline.get_or_insert(now + GROUP_TIME);
+        }
+    }
+}
+
+fn words(bits: &Bits) -> usize {
+    bits.len().div_ceil(64) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(entry: u64) -> EntryId {
+        EntryId { ledger: 1, entry }
+    }
+
+    #[test]
+    fn grouped_in_order_for_100_ms() {
+        let mut acks = Acks::default();
+        let start = Instant(5);
+        for number in [3, 1, 2, 2] {
+            acks.add_whole(start + Duration::from_millis(number), entry(number));
+        }
+        assert_eq!(acks.deadline(), Some(start + Duration::from_millis(103)));
+        let mut out = BytesMut::new();
+        acks.flush(7, &mut out);
+        let mut expected = BytesMut::new();
+        put_acks(&mut expected, 7, &[1, 2, 3].map(|n| (entry(n), None)));
+        assert_eq!(out, expected);
+        assert_eq!(acks.deadline(), None);
+        acks.flush(7, &mut out);
+        assert_eq!(out, expected, "nothing is sent twice");
+    }
+
+    #[test]
+    fn parts_of_an_entry_add_up() {
+        let mut acks = Acks::default();
+        let mut done = Bits::new(3);
+        done.set(0);
+        acks.add_part(Instant(0), entry(1), &done);
+        acks.add_one(Instant(0), entry(1), 2, 3);
+        let left = acks.pending(entry(1)).unwrap().unwrap();
+        assert_eq!(left.trimmed_words(), [2]);
+        acks.add_one(Instant(0), entry(1), 1, 3);
+        assert_eq!(acks.pending(entry(1)), Some(None));
+        acks.add_part(Instant(0), entry(1), &done);
+        assert_eq!(acks.pending(entry(1)), Some(None), "whole stays whole");
+        assert_eq!(acks.words, 0);
+    }
+
+    #[test]
+    fn bounded() {
+        let mut acks = Acks::default();
+        for number in 0..KEPT_MAX as u64 + 9 {
+            assert_eq!(acks.is_full(), number >= 1000);
+            acks.add_whole(Instant(0), entry(number));
+        }
+        assert_eq!(acks.pending.len(), KEPT_MAX);
+        let mut acks = Acks::default();
+        for number in 0..100 {
+            acks.add_one(Instant(0), entry(number), 0, 1 << 20);
+        }
+        assert!(acks.is_full());
+        assert_eq!(acks.words, 2 * GROUP_WORDS_MAX);
+    }
+}

@@ -1,0 +1,6 @@
+//! Consumers.
+mod acks;
+mod bits;
+mod outstanding;
+mod redelivery;
+pub mod wire;

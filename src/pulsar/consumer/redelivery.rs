@@ -1,0 +1,231 @@
+//! When to ask for messages again: after a negative acknowledgement, and when the client's patience
+//! with an unacknowledged one is over. The times are those of Java's `NegativeAcksTracker` and
+//! `UnAckedMessageTracker`; who is asked, and how, is the consumer's business.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use crate::{
+    pulsar::message_id::EntryId,
+    timer::{Instant, Now},
+};
+
+/// Rejected messages rest at least that long, so that they are asked for in groups.
+const REST_MIN_MS: u64 = 100;
+
+/// Due times are rounded down to this grain of the wall clock, for the same reason.
+const GRAIN_MS: u64 = 256;
+
+/// Entries that rest although they are unknown in this session; a client can name as many as it
+/// likes.
+const STRANGERS_MAX: usize = 10_000;
+
+/// Entries with rejected messages, until they are asked for again.
+#[derive(Debug)]
+pub(super) struct Rejections {
+    delay_ms: u64,
+    by_time: BTreeSet<(Instant, EntryId)>,
+    by_entry: BTreeMap<EntryId, Instant>,
+}
+
+impl Rejections {
+    pub(super) fn new(delay: Duration) -> Self {
+        Self {
+            delay_ms: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
+            by_time: BTreeSet::new(),
+            by_entry: BTreeMap::new(),
+        }
+    }
+
+    /// A message of this entry was rejected. An entry that rests already comes back as planned: it
+    /// brings all its messages.
+    pub(super) fn add(&mut self, now: Now, entry: EntryId, known: bool) {
+        let is_new = !self.by_entry.contains_key(&entry);
+        if is_new && (known || self.by_entry.len() < STRANGERS_MAX) {
+            let due = self.due(now);
+            self.by_time.insert((due, entry));
+            self.by_entry.insert(entry, due);
+        }
+    }
+
+    /// The entry need not be asked for any more.
+    pub(super) fn remove(&mut self, entry: EntryId) {
+        if let Some(due) = self.by_entry.remove(&entry) {
+            self.by_time.remove(&(due, entry));
+        }
+    }
+
+    /// When the first entry is due.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.by_time.first().map(|(due, _)| *due)
+    }
+
+    /// Moves what is due to `entries`.
+    pub(super) fn take_due(&mut self, now: Instant, entries: &mut Vec<EntryId>) {
+        while let Some(&(due, entry)) = self.by_time.first() {
+            if due > now {
+                break;
+            }
+            self.remove(entry);
+            entries.push(entry);
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.by_time.clear();
+        self.by_entry.clear();
+    }
+
+    fn due(&self, now: Now) -> Instant {
+        let due_ms = now.wall_ms.saturating_add(self.delay_ms) / GRAIN_MS * GRAIN_MS;
+        let rest_ms = due_ms.saturating_sub(now.wall_ms).max(REST_MIN_MS);
+        now.mono + Duration::from_millis(rest_ms)
+    }
+}
+
+/// The clock of a consumer's ack timeout. It ticks once a second from when the consumer was made; an
+/// entry is asked for again with the tick that is `ticks` behind its delivery.
+#[derive(Debug)]
+pub(super) struct Patience {
+    tick: Duration,
+    ticks: u64,
+    origin: Option<Instant>,
+    /// No entry expires before this tick.
+    next: Option<u64>,
+}
+
+impl Patience {
+    pub(super) fn new(timeout: Duration) -> Self {
+        let tick = timeout.min(Duration::from_secs(1));
+        let blank = timeout.as_nanos().div_ceil(tick.as_nanos().max(1));
+        Self {
+            tick,
+            ticks: u64::try_from(blank).unwrap_or(u64::MAX).saturating_add(1),
+            origin: None,
+            next: None,
+        }
+    }
+
+    /// The consumer is made; a reconnect does not stop the clock.
+    pub(super) fn start(&mut self, now: Instant) {
+        self.origin.get_or_insert(now);
+    }
+
+    /// The tick that ends the patience with what is delivered now.
+    pub(super) fn expiry(&mut self, now: Instant) -> u64 {
+        let expiry = self.passed(now).saturating_add(self.ticks);
+        self.next.get_or_insert(expiry);
+        expiry
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let ticks = u32::try_from(self.next?).unwrap_or(u32::MAX);
+        Some(self.origin? + self.tick.saturating_mul(ticks))
+    }
+
+    /// The latest tick, if an entry may expire with it.
+    pub(super) fn due(&self, now: Instant) -> Option<u64> {
+        let passed = self.passed(now);
+        (self.next? <= passed).then_some(passed)
+    }
+
+    /// No entry expires before this tick.
+    pub(super) const fn set_next(&mut self, next: Option<u64>) {
+        self.next = next;
+    }
+
+    fn passed(&self, now: Instant) -> u64 {
+        let Some(origin) = self.origin else {
+            return 0;
+        };
+        let passed = now.since(origin).as_nanos() / self.tick.as_nanos().max(1);
+        u64::try_from(passed).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENTRY: EntryId = EntryId {
+        ledger: 1,
+        entry: 2,
+    };
+
+    fn at_ms(ms: u64) -> Now {
+        Now {
+            mono: Instant(ms * 1_000_000),
+            wall_ms: 1_700_000_000_000 + ms,
+        }
+    }
+
+    fn due_ms(delay_ms: u64, now_ms: u64) -> u64 {
+        let mut rejections = Rejections::new(Duration::from_millis(delay_ms));
+        rejections.add(at_ms(now_ms), ENTRY, true);
+        rejections.next_due().unwrap().0 / 1_000_000
+    }
+
+    #[test]
+    fn due_times() {
+        // 1_700_000_000_000 is a multiple of 256.
+        assert_eq!(due_ms(0, 0), 100);
+        assert_eq!(due_ms(100, 300), 400);
+        assert_eq!(due_ms(300, 0), 256);
+        assert_eq!(due_ms(300, 250), 512);
+        assert_eq!(
+            due_ms(300, 100),
+            256,
+            "rounding down may not undercut 100 ms, and does not here"
+        );
+        assert_eq!(due_ms(200, 200), 300, "rounding would have undercut it");
+        assert_eq!(due_ms(60_000, 0), 59_904);
+        assert_eq!(due_ms(1000, 1), 768);
+    }
+
+    #[test]
+    fn an_entry_comes_back_once() {
+        let mut rejections = Rejections::new(Duration::from_millis(512));
+        rejections.add(at_ms(0), ENTRY, true);
+        rejections.add(at_ms(300), ENTRY, true);
+        let mut entries = Vec::new();
+        rejections.take_due(at_ms(511).mono, &mut entries);
+        assert!(entries.is_empty());
+        rejections.take_due(at_ms(512).mono, &mut entries);
+        assert_eq!(entries, [ENTRY]);
+        assert_eq!(rejections.next_due(), None);
+        rejections.add(at_ms(600), ENTRY, true);
+        rejections.remove(ENTRY);
+        assert_eq!(rejections.next_due(), None);
+    }
+
+    #[test]
+    fn strangers_are_bounded() {
+        let mut rejections = Rejections::new(Duration::ZERO);
+        let entry = |entry| EntryId { ledger: 9, entry };
+        for number in 0..STRANGERS_MAX as u64 + 10 {
+            rejections.add(at_ms(0), entry(number), false);
+        }
+        rejections.add(at_ms(0), ENTRY, true);
+        assert_eq!(rejections.by_time.len(), STRANGERS_MAX + 1);
+    }
+
+    #[test]
+    fn a_timeout_of_a_second_ends_with_the_second_tick() {
+        let mut patience = Patience::new(Duration::from_secs(1));
+        patience.start(at_ms(500).mono);
+        patience.start(at_ms(700).mono);
+        assert_eq!(patience.deadline(), None);
+        assert_eq!(patience.expiry(at_ms(1400).mono), 2);
+        assert_eq!(patience.deadline(), Some(at_ms(2500).mono));
+        assert_eq!(patience.expiry(at_ms(1500).mono), 3);
+        assert_eq!(patience.due(at_ms(2499).mono), None);
+        assert_eq!(patience.due(at_ms(2500).mono), Some(2));
+        patience.set_next(Some(3));
+        assert_eq!(patience.due(at_ms(2500).mono), None);
+        let mut longer = Patience::new(Duration::from_millis(2500));
+        longer.start(at_ms(0).mono);
+        assert_eq!(longer.expiry(at_ms(0).mono), 4);
+    }
+}
