@@ -61,35 +61,16 @@ impl Acks {
         }
     }
 
-    /// One message is done of a batch that is unknown here.
-    pub(super) fn add_one(&mut self, now: Instant, entry: EntryId, index: u32, size: u32) {
-        match self.find(entry) {
-            Ok(at) => {
-                if let Some(left) = &mut self.pending[at].1 {
-                    left.clear(index);
-                    if left.is_empty() {
-                        self.add_whole(now, entry);
-                    }
-                }
-            }
-            Err(at) => {
-                let mut left = Bits::full(size);
-                left.clear(index);
-                self.insert(now, at, entry, Some(left));
-            }
-        }
-    }
-
     /// This entry and all before it are done.
     pub(super) fn add_cumulative(&mut self, now: Instant, entry: EntryId) {
         self.cumulative = Some(entry);
         self.deadline.get_or_insert(now + GROUP_TIME);
     }
 
-    /// What is pending for an entry: nothing, all of it (`Some(None)`), or all but what is left.
-    pub(super) fn pending(&self, entry: EntryId) -> Option<Option<&Bits>> {
-        let at = self.find(entry).ok()?;
-        Some(self.pending[at].1.as_ref())
+    /// Whether the broker is about to be told that the entry is done.
+    pub(super) fn is_done(&self, entry: EntryId) -> bool {
+        self.find(entry)
+            .is_ok_and(|at| self.pending[at].1.is_none())
     }
 
     /// When to flush.
@@ -172,14 +153,15 @@ mod tests {
         let mut done = Bits::new(3);
         done.set(0);
         acks.add_part(Instant(0), entry(1), &done);
-        acks.add_one(Instant(0), entry(1), 2, 3);
-        let left = acks.pending(entry(1)).unwrap().unwrap();
-        assert_eq!(left.trimmed_words(), [2]);
-        acks.add_one(Instant(0), entry(1), 1, 3);
-        assert_eq!(acks.pending(entry(1)), Some(None));
+        done.set(2);
         acks.add_part(Instant(0), entry(1), &done);
-        assert_eq!(acks.pending(entry(1)), Some(None), "whole stays whole");
-        assert_eq!(acks.words, 0);
+        assert_eq!(acks.pending[0].1.as_ref().unwrap().trimmed_words(), [2]);
+        assert!(!acks.is_done(entry(1)));
+        acks.add_whole(Instant(0), entry(1));
+        assert!(acks.is_done(entry(1)));
+        acks.add_part(Instant(0), entry(1), &done);
+        assert!(acks.is_done(entry(1)), "whole stays whole");
+        assert_eq!((acks.pending.len(), acks.words), (1, 0));
     }
 
     #[test]
@@ -192,7 +174,7 @@ mod tests {
         assert_eq!(acks.pending.len(), KEPT_MAX);
         let mut acks = Acks::default();
         for number in 0..100 {
-            acks.add_one(Instant(0), entry(number), 0, 1 << 20);
+            acks.add_part(Instant(0), entry(number), &Bits::new(1 << 20));
         }
         assert!(acks.is_full());
         assert_eq!(acks.words, 2 * GROUP_WORDS_MAX);

@@ -1,6 +1,456 @@
-//! Consumers.
+//! A consumer of one topic, sans-IO: subscribes, takes entries apart, acknowledges, asks again.
+//!
+//! It is driven by its connection. [`Consumer::subscribe`] gives the command that makes it known to a
+//! broker, and [`Consumer::handle_subscribed`] is told the answer; from then until
+//! [`Consumer::handle_detached`] it is attached, and everything it has to say is appended to `out`,
+//! the outbox of that connection. While it is detached acknowledgements are kept.
+//!
+//! Each entry is given to [`Consumer::handle_entry`], and comes back as an [`Entry`] when it holds
+//! something for the client. [`Consumer::next_delivery`] takes its messages one by one; what the
+//! client can't take now goes to [`Consumer::hold`], and comes again from [`Consumer::next_held`]. An
+//! entry that arrives while others are held must be held behind them, or they would overtake.
+//!
+//! Semantics are those of the Java client 4.0 (`ConsumerImpl` and its trackers), except that a batch
+//! whose members are acknowledged one by one never brings an acknowledged one back: its bits are kept
+//! until the entry is complete, and sent as an ack set besides. It does not know what a client is,
+//! nor how many messages one may hold; that is the session's business, which is told how many
+//! messages the client can't acknowledge any more.
+
 mod acks;
 mod bits;
+mod deliver;
+mod entry;
 mod outstanding;
+mod permits;
 mod redelivery;
+mod spec;
+#[cfg(test)]
+mod tests;
 pub mod wire;
+
+use bytes::BytesMut;
+
+use self::{
+    acks::Acks,
+    deliver::Tracker,
+    entry::{Held, delivery},
+    outstanding::{Outstanding, Tell},
+    permits::Permits,
+    redelivery::{Patience, Rejections},
+    spec::{Names, Position},
+    wire::{put_error_ack, put_flow, put_redeliver, put_redeliver_all},
+};
+pub use self::{entry::Entry, spec::ConsumerSpec, wire::MessageCommand};
+use super::{
+    message_id::{EntryId, PulsarId},
+    proto,
+};
+use crate::{
+    session::{BadMessageId, Delivery, SessionKey},
+    timer::{Instant, Now},
+};
+
+/// Entries in one request for redelivery, as in Java.
+const REDELIVER_MAX: usize = 1000;
+
+/// What became of entries that were not delivered, or not all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Entries that were corrupt, and acknowledged as such.
+    pub corrupt: u64,
+    /// Entries that this build can't read (encrypted, in chunks, too large, compressed in an unknown
+    /// way): neither delivered nor acknowledged.
+    pub unreadable: u64,
+    /// Messages that came again although they were acknowledged, or are with the client.
+    pub duplicates: u64,
+}
+
+/// A consumer or reader of one topic.
+#[derive(Debug)]
+pub struct Consumer {
+    session: SessionKey,
+    name: String,
+    subscription: String,
+    tracker: Tracker,
+    held: Held,
+    end_of_topic: bool,
+    /// Reused by each redelivery.
+    again: Vec<EntryId>,
+}
+
+impl Consumer {
+    /// A consumer that no broker knows yet; `id` is its number on its connection.
+    #[must_use]
+    pub fn new(session: SessionKey, spec: ConsumerSpec, id: u64, seed: u64) -> Self {
+        let mut names = Names::new(seed);
+        let name = spec.name.clone().unwrap_or_else(|| names.consumer());
+        let subscription = spec
+            .subscription
+            .clone()
+            .unwrap_or_else(|| names.reader_subscription());
+        Self {
+            session,
+            name,
+            subscription,
+            tracker: Tracker {
+                id,
+                attached: false,
+                epoch: 0,
+                start: spec.start,
+                taken: None,
+                permits: Permits::new(spec.receiver_queue_size),
+                outstanding: Outstanding::default(),
+                acks: Acks::default(),
+                rejections: Rejections::new(spec.negative_ack_delay),
+                patience: spec.ack_timeout.map(Patience::new),
+                stats: Stats::default(),
+                spec,
+            },
+            held: Held::default(),
+            end_of_topic: false,
+            again: Vec::new(),
+        }
+    }
+
+    /// Makes the consumer known to a broker, for the first time or again.
+    #[must_use]
+    pub fn subscribe(&self, request_id: u64) -> proto::CommandSubscribe {
+        let tracker = &self.tracker;
+        let spec = &tracker.spec;
+        proto::CommandSubscribe {
+            topic: spec.topic.clone(),
+            subscription: self.subscription.clone(),
+            sub_type: spec.sub_type.into(),
+            consumer_id: tracker.id,
+            request_id,
+            consumer_name: Some(self.name.clone()),
+            priority_level: Some(spec.priority_level),
+            durable: Some(spec.durable),
+            start_message_id: tracker.start.map(|start| proto::MessageIdData {
+                ledger_id: start.entry.ledger,
+                entry_id: start.entry.entry,
+                batch_index: Some(
+                    start
+                        .batch_index
+                        .and_then(|index| i32::try_from(index).ok())
+                        .unwrap_or(-1),
+                ),
+                ..proto::MessageIdData::default()
+            }),
+            read_compacted: Some(false),
+            initial_position: Some(spec.initial_position.into()),
+            force_topic_creation: Some(true),
+            consumer_epoch: Some(tracker.epoch),
+            ..proto::CommandSubscribe::default()
+        }
+    }
+
+    /// The broker knows the consumer. Acknowledgements that were kept while it was away go before
+    /// the permits, so that it does not send what is acknowledged.
+    pub fn handle_subscribed(&mut self, now: Now, out: &mut BytesMut) {
+        let tracker = &mut self.tracker;
+        tracker.attached = true;
+        if let Some(patience) = &mut tracker.patience {
+            patience.start(now.mono);
+        }
+        tracker.acks.flush(tracker.id, out);
+        put_flow(out, tracker.id, tracker.permits.restart());
+    }
+
+    /// The connection is lost, or the broker closed the consumer. It will send everything again that
+    /// is not acknowledged; tells how many messages the client can't acknowledge any more.
+    pub fn handle_detached(&mut self) -> u32 {
+        self.tracker.attached = false;
+        if !self.tracker.spec.durable {
+            self.tracker.start = self.resume_position();
+        }
+        self.held.clear();
+        self.tracker.rejections.clear();
+        if let Some(patience) = &mut self.tracker.patience {
+            patience.set_next(None);
+        }
+        self.tracker.outstanding.clear()
+    }
+
+    /// The next message of an entry that the client may have; a permit is spent.
+    pub fn next_delivery<'e>(
+        &mut self,
+        now: Now,
+        entry: &mut Entry<'e>,
+        out: &mut BytesMut,
+    ) -> Option<Delivery<'e>> {
+        let tracker = &mut self.tracker;
+        let mut out = Some(out);
+        let cursor = &mut entry.cursor;
+        let found = tracker.next(now, &entry.shape, cursor, entry.payload, out.as_deref_mut());
+        tracker.flow(self.held.bytes(), out);
+        Some(delivery(
+            &entry.shape,
+            &found?,
+            tracker.spec.partition,
+            entry.metadata,
+            entry.payload,
+        ))
+    }
+
+    /// Keeps what is left of an entry until the client can take it.
+    pub fn hold(&mut self, entry: Entry<'_>) {
+        self.held.push(entry);
+    }
+
+    /// The next message that was held and that the client may have; a permit is spent.
+    pub fn next_held(&mut self, now: Now, out: Option<&mut BytesMut>) -> Option<Delivery<'_>> {
+        let mut out = out;
+        let found = loop {
+            self.held.drop_exhausted();
+            let Some(front) = self.held.front() else {
+                break None;
+            };
+            let mut cursor = front.cursor;
+            let out = out.as_deref_mut();
+            let found = self
+                .tracker
+                .next(now, &front.shape, &mut cursor, front.payload(), out);
+            self.held.set_front_cursor(cursor);
+            if found.is_some() {
+                break found;
+            }
+        };
+        self.tracker.flow(self.held.bytes(), out);
+        let front = self.held.front()?;
+        Some(delivery(
+            &front.shape,
+            &found?,
+            self.tracker.spec.partition,
+            front.metadata(),
+            front.payload(),
+        ))
+    }
+
+    /// Whether messages are held, so that new ones have to wait behind them.
+    #[must_use]
+    pub fn is_holding(&self) -> bool {
+        self.held.first_waiting().is_some()
+    }
+
+    /// Bytes of the messages that are held.
+    #[must_use]
+    pub const fn held_bytes(&self) -> usize {
+        self.held.bytes()
+    }
+
+    /// The client is done with a message. Tells whether it was outstanding.
+    ///
+    /// # Errors
+    /// The bytes are no message id.
+    pub fn acknowledge(
+        &mut self,
+        now: Now,
+        id: &[u8],
+        out: Option<&mut BytesMut>,
+    ) -> Result<bool, BadMessageId> {
+        let id = PulsarId::decode(id)?;
+        let tracker = &mut self.tracker;
+        if tracker.spec.is_reader {
+            return Ok(false);
+        }
+        let acknowledged = tracker.outstanding.acknowledge(&id);
+        let removed = acknowledged.removed;
+        let tell = match acknowledged.tell {
+            Tell::Unknown => tracker.outstanding.acknowledge_stranger(&id),
+            tell => tell,
+        };
+        match tell {
+            Tell::Nothing => {}
+            Tell::Whole => {
+                tracker.acks.add_whole(now.mono, id.entry);
+                tracker.rejections.remove(id.entry);
+            }
+            Tell::Part(done) => tracker.acks.add_part(now.mono, id.entry, done),
+            // Without the size of a batch no ack set can be written, and to acknowledge the whole
+            // entry (as Java does then) would lose its other messages.
+            Tell::Unknown => {}
+        }
+        if let Some(out) = out
+            && tracker.attached
+            && tracker.acks.is_full()
+        {
+            tracker.acks.flush(tracker.id, out);
+        }
+        Ok(removed)
+    }
+
+    /// The client wants a message again later. Tells whether it was outstanding.
+    ///
+    /// # Errors
+    /// The bytes are no message id.
+    pub fn negative_acknowledge(&mut self, now: Now, id: &[u8]) -> Result<bool, BadMessageId> {
+        let id = PulsarId::decode(id)?;
+        let tracker = &mut self.tracker;
+        // To a detached consumer everything comes again anyway.
+        if tracker.spec.is_reader || !tracker.attached {
+            return Ok(false);
+        }
+        let rejected = tracker.outstanding.reject(&id);
+        if rejected.again {
+            tracker.rejections.add(now, id.entry, rejected.known);
+        }
+        Ok(rejected.removed)
+    }
+
+    /// Does what is due. Tells how many messages the client can't acknowledge any more, because they
+    /// will come again.
+    pub fn handle_timeout(&mut self, now: Now, out: Option<&mut BytesMut>) -> u32 {
+        let tracker = &mut self.tracker;
+        let Some(out) = out.filter(|_| tracker.attached) else {
+            return 0;
+        };
+        if tracker.acks.deadline().is_some_and(|due| due <= now.mono) {
+            tracker.acks.flush(tracker.id, out);
+        }
+        self.again.clear();
+        tracker.rejections.take_due(now.mono, &mut self.again);
+        if let Some(patience) = &mut tracker.patience
+            && let Some(tick) = patience.due(now.mono)
+        {
+            patience.set_next(tracker.outstanding.expired(tick, &mut self.again));
+        }
+        if self.again.is_empty() {
+            return 0;
+        }
+        if tracker.spec.is_exclusive() {
+            self.redeliver_all(out)
+        } else {
+            self.redeliver(out)
+        }
+    }
+
+    /// When [`Consumer::handle_timeout`] has something to do.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let tracker = &self.tracker;
+        if !tracker.attached {
+            return None;
+        }
+        let patience = tracker.patience.as_ref().and_then(Patience::deadline);
+        [
+            tracker.acks.deadline(),
+            tracker.rejections.next_due(),
+            patience,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Sends what is acknowledged at once, before the consumer is closed.
+    pub fn flush_acks(&mut self, out: &mut BytesMut) {
+        if self.tracker.attached {
+            self.tracker.acks.flush(self.tracker.id, out);
+        }
+    }
+
+    /// The broker says that nothing will ever come again.
+    pub const fn handle_reached_end(&mut self) {
+        self.end_of_topic = true;
+    }
+
+    /// Whether the broker said so.
+    #[must_use]
+    pub const fn end_of_topic(&self) -> bool {
+        self.end_of_topic
+    }
+
+    /// Its number on its connection.
+    #[must_use]
+    pub const fn id(&self) -> u64 {
+        self.tracker.id
+    }
+
+    /// The session it is for.
+    #[must_use]
+    pub const fn session(&self) -> SessionKey {
+        self.session
+    }
+
+    /// The topic it consumes.
+    #[must_use]
+    pub fn topic(&self) -> &str {
+        &self.tracker.spec.topic
+    }
+
+    /// What became of entries that were not delivered.
+    #[must_use]
+    pub const fn stats(&self) -> Stats {
+        self.tracker.stats
+    }
+
+    /// Asks for the entries in `again` once more.
+    fn redeliver(&mut self, out: &mut BytesMut) -> u32 {
+        let tracker = &mut self.tracker;
+        self.again.sort_unstable();
+        self.again.dedup();
+        let mut released = 0;
+        self.again.retain(|&entry| {
+            let (messages, left) = tracker.outstanding.release(entry);
+            released += messages;
+            tracker.rejections.remove(entry);
+            left
+        });
+        // Told of the acknowledgements first, the broker has no reason to send those messages.
+        tracker.acks.flush(tracker.id, out);
+        for entries in self.again.chunks(REDELIVER_MAX) {
+            put_redeliver(out, tracker.id, entries);
+        }
+        tracker.permits.give_back(self.held.release(&self.again));
+        tracker.flow(self.held.bytes(), Some(out));
+        released
+    }
+
+    /// Asks for everything unacknowledged, as Java does for subscriptions with one consumer at a
+    /// time: there the broker does not answer to single entries.
+    fn redeliver_all(&mut self, out: &mut BytesMut) -> u32 {
+        let tracker = &mut self.tracker;
+        tracker.epoch += 1;
+        tracker.acks.flush(tracker.id, out);
+        put_redeliver_all(out, tracker.id, tracker.epoch);
+        tracker.rejections.clear();
+        if let Some(patience) = &mut tracker.patience {
+            patience.set_next(None);
+        }
+        let released = tracker.outstanding.release_all();
+        tracker.permits.give_back(self.held.clear());
+        tracker.flow(0, Some(out));
+        released
+    }
+
+    /// Behind which message a subscription that is not durable goes on after a reconnect: the one
+    /// before the first that waits, or else the last that was taken (`ConsumerImpl.clearReceiverQueue`).
+    fn resume_position(&self) -> Option<Position> {
+        let start = self.tracker.start;
+        let Some(waiting) = self.held.first_waiting() else {
+            return self.tracker.taken.or(start);
+        };
+        let (entry, next) = (waiting.shape.id, waiting.cursor.index);
+        let already_behind =
+            |start: Position| start.entry == entry && start.batch_index.is_some_and(|i| i >= next);
+        if start.is_some_and(already_behind) {
+            return start;
+        }
+        // A broker takes "member -1 of this entry" for "this entry", and goes on behind it. So it
+        // is the entry before, which need not exist.
+        Some(match next.checked_sub(1) {
+            Some(index) => Position {
+                entry,
+                batch_index: Some(index),
+            },
+            None => Position {
+                entry: EntryId {
+                    entry: entry.entry.wrapping_sub(1),
+                    ..entry
+                },
+                batch_index: None,
+            },
+        })
+    }
+}

@@ -18,6 +18,10 @@ use crate::pulsar::message_id::{EntryId, PulsarId};
 /// many are remembered; of a forgotten one, acknowledged messages are delivered once more.
 const RESTING_MAX: usize = 10_000;
 
+/// Batches of more messages than this are acknowledged by the session that got them only: a client
+/// can put any size into an id.
+const STRANGE_BATCH_SIZE_MAX: u32 = 1 << 13;
+
 /// The messages of one session that are not done.
 #[derive(Debug, Default)]
 pub(super) struct Outstanding {
@@ -164,6 +168,26 @@ impl Outstanding {
         Acknowledged { removed, tell }
     }
 
+    /// A message that was delivered to somebody else, or before a reconnect. Of a batch the bits are
+    /// kept, so that the entry is done when all its messages are.
+    pub(super) fn acknowledge_stranger(&mut self, id: &PulsarId) -> Tell<'_> {
+        match (id.batch_index, id.batch_size) {
+            (None, _) | (Some(0), 1) => Tell::Whole,
+            (Some(index), size @ 2..=STRANGE_BATCH_SIZE_MAX) if index < size => {
+                let record = self.record(id.entry, Some(size));
+                record.acked.set(index);
+                record.resting = true;
+                self.resting.push_back(id.entry);
+                self.forget_oldest();
+                match self.records.get(&id.entry) {
+                    Some(record) => Tell::Part(&record.acked),
+                    None => Tell::Nothing,
+                }
+            }
+            _ => Tell::Unknown,
+        }
+    }
+
     /// The client wants a message again later. As in Java, the ack timeout leaves its entry alone.
     pub(super) fn reject(&mut self, id: &PulsarId) -> Rejected {
         let hash_map::Entry::Occupied(mut occupied) = self.records.entry(id.entry) else {
@@ -265,7 +289,12 @@ impl Outstanding {
             expiry: None,
             resting: false,
         };
-        self.records.entry(entry).or_insert_with(new)
+        let record = self.records.entry(entry).or_insert_with(new);
+        if record.batched != batch.is_some() || record.acked.len() != size {
+            // Made of an id that said otherwise.
+            *record = new();
+        }
+        record
     }
 
     fn forget_oldest(&mut self) {
@@ -374,8 +403,31 @@ mod tests {
         assert!(outstanding.acknowledge(&member(1, 0)).removed);
         let last = outstanding.acknowledge(&member(1, 2));
         assert_eq!((last.removed, last.tell), (true, Tell::Whole));
-        let late = outstanding.acknowledge(&member(1, 2));
-        assert_eq!((late.removed, late.tell), (false, Tell::Unknown));
+        assert!(outstanding.records.is_empty());
+    }
+
+    #[test]
+    fn a_batch_that_somebody_else_got_is_done_with_its_last_message_too() {
+        let mut outstanding = Outstanding::default();
+        assert_eq!(outstanding.acknowledge(&member(1, 0)).tell, Tell::Unknown);
+        let first = outstanding.acknowledge_stranger(&member(1, 0));
+        assert!(matches!(first, Tell::Part(done) if done.count() == 1));
+        let second = outstanding.acknowledge(&member(1, 1));
+        assert!(!second.removed);
+        assert!(matches!(second.tell, Tell::Part(done) if done.count() == 2));
+        assert_eq!(outstanding.known(entry(1), 1), Known::Acked);
+        let last = outstanding.acknowledge(&member(1, 2));
+        assert_eq!((last.removed, last.tell), (false, Tell::Whole));
+        assert_eq!(outstanding.acknowledge_stranger(&whole(1)), Tell::Whole);
+        let id = |index, size| PulsarId {
+            batch_size: size,
+            ..member(9, index)
+        };
+        assert_eq!(outstanding.acknowledge_stranger(&id(0, 1)), Tell::Whole);
+        for (index, size) in [(3, 3), (0, 0), (1, 1), (0, STRANGE_BATCH_SIZE_MAX + 1)] {
+            let tell = outstanding.acknowledge_stranger(&id(index, size));
+            assert_eq!(tell, Tell::Unknown);
+        }
         assert!(outstanding.records.is_empty());
     }
 

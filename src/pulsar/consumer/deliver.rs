@@ -1,0 +1,351 @@
+//! From an entry to the messages a client may have: what is stale, unreadable, corrupt, done or
+//! already with the client is taken out here, and its permit given back.
+
+use bytes::BytesMut;
+use tracing::{debug, warn};
+
+use super::{
+    Consumer, Stats,
+    acks::Acks,
+    bits::Bits,
+    entry::{Cursor, Entry, Found, Shape},
+    outstanding::{Known, Outstanding},
+    permits::Permits,
+    put_error_ack, put_flow,
+    redelivery::{Patience, Rejections},
+    spec::{ConsumerSpec, Position},
+    wire::{MessageCommand, Metadata, Single, ValidationError},
+};
+use crate::{
+    pulsar::{
+        message_id::EntryId,
+        payload::{DecompressError, Scratch},
+    },
+    timer::Now,
+};
+
+/// Fewest bytes of a message in a batch: the size of its metadata.
+const MEMBER_BYTES_MIN: usize = 4;
+
+/// All a consumer knows of messages, apart from those it holds.
+#[derive(Debug)]
+pub(super) struct Tracker {
+    pub(super) id: u64,
+    pub(super) spec: ConsumerSpec,
+    /// A broker knows the consumer.
+    pub(super) attached: bool,
+    /// Goes up when everything is asked for again; what the broker sent before is void.
+    pub(super) epoch: u64,
+    /// Behind which message a subscription that is not durable began.
+    pub(super) start: Option<Position>,
+    /// The last message that was taken.
+    pub(super) taken: Option<Position>,
+    pub(super) permits: Permits,
+    pub(super) outstanding: Outstanding,
+    pub(super) acks: Acks,
+    pub(super) rejections: Rejections,
+    pub(super) patience: Option<Patience>,
+    pub(super) stats: Stats,
+}
+
+impl Consumer {
+    /// An entry arrived. Comes back when it holds something the client may have; otherwise all is
+    /// done that has to be.
+    pub fn handle_entry<'e>(
+        &mut self,
+        _now: Now,
+        command: &MessageCommand<'_>,
+        metadata: &'e [u8],
+        payload: &'e [u8],
+        scratch: &'e mut Scratch,
+        out: &mut BytesMut,
+    ) -> Option<Entry<'e>> {
+        let tracker = &mut self.tracker;
+        let entry =
+            tracker
+                .open(command, metadata, payload, scratch, out)
+                .map(|(shape, payload)| Entry {
+                    session: self.session,
+                    shape,
+                    cursor: Cursor::default(),
+                    metadata,
+                    payload,
+                });
+        tracker.flow(self.held.bytes(), Some(out));
+        entry
+    }
+
+    /// The bytes of an entry are not those its checksum was made of. As in Java it is acknowledged
+    /// with a note, since it will not get better.
+    pub fn handle_corrupt(&mut self, command: &MessageCommand<'_>, out: &mut BytesMut) {
+        self.tracker
+            .discard(command, 1, ValidationError::ChecksumMismatch, out);
+        self.tracker.flow(self.held.bytes(), Some(out));
+    }
+}
+
+impl Tracker {
+    /// Reads and decompresses an entry; `None` if there is nothing in it for the client.
+    fn open<'e>(
+        &mut self,
+        command: &MessageCommand<'_>,
+        metadata: &[u8],
+        payload: &'e [u8],
+        scratch: &'e mut Scratch,
+        out: &mut BytesMut,
+    ) -> Option<(Shape, &'e [u8])> {
+        let Some(metadata) = Metadata::decode(metadata) else {
+            self.discard(command, 1, ValidationError::ChecksumMismatch, out);
+            return None;
+        };
+        let size = metadata.batch_size.unwrap_or(1);
+        let permits = command.sent_count(size);
+        if self.is_stale(command) || self.is_done(command.entry, &metadata) {
+            self.stats.duplicates += u64::from(permits);
+            self.permits.give_back(permits);
+            return None;
+        }
+        let Some(compression) = metadata.compression.filter(|_| !metadata.encrypted) else {
+            self.leave(
+                command,
+                permits,
+                "it is encrypted or compressed in an unknown way",
+            );
+            return None;
+        };
+        if metadata.chunked {
+            self.leave(command, permits, "it is a part of a message in chunks");
+            return None;
+        }
+        let payload = match scratch.decompress(compression, payload, metadata.uncompressed_size) {
+            Ok(payload) => payload,
+            Err(DecompressError::TooLarge) => {
+                self.leave(command, permits, "it would be too large uncompressed");
+                return None;
+            }
+            Err(DecompressError::Corrupt) => {
+                self.discard(command, permits, ValidationError::Decompression, out);
+                return None;
+            }
+        };
+        let members_max = payload.len() / MEMBER_BYTES_MIN;
+        if let Some(size) = metadata.batch_size
+            && (size == 0 || usize::try_from(size).is_ok_and(|size| size > members_max))
+        {
+            self.discard(command, permits, ValidationError::BatchDeSerialize, out);
+            return None;
+        }
+        let shape = Shape {
+            id: command.entry,
+            redelivery_count: command.redelivery_count,
+            sent: metadata.batch_size.and_then(|size| command.sent(size)),
+            metadata,
+        };
+        self.note_left_out(&shape);
+        Some((shape, payload))
+    }
+
+    /// The next message of an entry that the client may have; the cursor stands behind it, and it
+    /// counts as delivered. The permits of those left out are given back, as is its own.
+    pub(super) fn next(
+        &mut self,
+        now: Now,
+        shape: &Shape,
+        cursor: &mut Cursor,
+        payload: &[u8],
+        mut out: Option<&mut BytesMut>,
+    ) -> Option<Found> {
+        let size = shape.size();
+        let mut found = None;
+        while found.is_none() && cursor.index < size {
+            let index = cursor.index;
+            let member = if shape.metadata.batch_size.is_some() {
+                let Some(single) = Single::decode(payload, cursor.offset) else {
+                    cursor.index = size;
+                    self.discard_rest(shape, index, out.as_deref_mut());
+                    return None;
+                };
+                cursor.offset = single.payload.end;
+                Some(single)
+            } else {
+                cursor.offset = payload.len();
+                None
+            };
+            cursor.index += 1;
+            // The broker took no permit for what it does not mean.
+            if !shape.is_sent(index) {
+                continue;
+            }
+            self.permits.give_back(1);
+            if member.as_ref().is_some_and(|single| single.compacted_out) {
+                self.note_one_done(shape, index);
+            } else if self.is_wanted(shape, index) {
+                self.note_taken(now, shape, index);
+                found = Some(member.map_or(Found::Plain, |single| Found::Member(index, single)));
+            } else {
+                self.stats.duplicates += 1;
+            }
+        }
+        if cursor.index >= size {
+            self.finish(now, shape);
+        }
+        found
+    }
+
+    /// Passes permits on to the broker when there are enough.
+    pub(super) fn flow(&mut self, held_bytes: usize, out: Option<&mut BytesMut>) {
+        if let Some(out) = out
+            && self.attached
+            && let Some(permits) = self.permits.take(held_bytes)
+        {
+            put_flow(out, self.id, permits);
+        }
+    }
+
+    /// Sent before everything was asked for again (`ConsumerBase.isValidConsumerEpoch`).
+    fn is_stale(&self, command: &MessageCommand<'_>) -> bool {
+        // -1 says "none", as Java's client has it.
+        self.spec.is_exclusive()
+            && command
+                .consumer_epoch
+                .is_some_and(|epoch| epoch != u64::MAX && epoch < self.epoch)
+    }
+
+    /// All of the entry is acknowledged, or lies before the start.
+    fn is_done(&self, entry: EntryId, metadata: &Metadata) -> bool {
+        if self.acks.is_done(entry) {
+            return true;
+        }
+        metadata.batch_size.is_none()
+            && (self.is_before(entry, None) || self.outstanding.known(entry, 0) != Known::Fresh)
+    }
+
+    /// The message lies before the start of a subscription that is not durable, or the reader read
+    /// it.
+    fn is_before(&self, entry: EntryId, index: Option<u32>) -> bool {
+        let at_start = self.start.is_some_and(|start| {
+            start.entry == entry
+                && index.is_none_or(|index| start.batch_index.is_some_and(|start| index <= start))
+        });
+        let read = self.spec.is_reader
+            && self.taken.is_some_and(|taken| {
+                let whole = |index: Option<u32>| index.unwrap_or(u32::MAX);
+                (entry, whole(index)) <= (taken.entry, whole(taken.batch_index))
+            });
+        at_start || read
+    }
+
+    /// Neither done, nor with the client, nor before the start.
+    fn is_wanted(&self, shape: &Shape, index: u32) -> bool {
+        let member = shape.metadata.batch_size.map(|_| index);
+        !self.is_before(shape.id, member)
+            && (self.spec.is_reader || self.outstanding.known(shape.id, index) == Known::Fresh)
+    }
+
+    /// What the broker left out of a batch is acknowledged there.
+    fn note_left_out(&mut self, shape: &Shape) {
+        if let (Some(sent), false) = (&shape.sent, self.spec.is_reader) {
+            self.outstanding
+                .skip(shape.id, shape.size(), &sent.inverse());
+        }
+    }
+
+    fn note_one_done(&mut self, shape: &Shape, index: u32) {
+        if !self.spec.is_reader {
+            self.outstanding.skip_one(shape.id, shape.size(), index);
+        }
+    }
+
+    fn note_taken(&mut self, now: Now, shape: &Shape, index: u32) {
+        let batch = shape.metadata.batch_size;
+        self.taken = Some(Position {
+            entry: shape.id,
+            batch_index: batch.map(|_| index),
+        });
+        if !self.spec.is_reader {
+            let patience = self.patience.as_mut();
+            let expiry = patience.map(|patience| patience.expiry(now.mono));
+            self.outstanding.deliver(shape.id, batch, index, expiry);
+        }
+    }
+
+    /// The last message of an entry was taken.
+    fn finish(&mut self, now: Now, shape: &Shape) {
+        if self.spec.is_reader {
+            self.acks.add_cumulative(now.mono, shape.id);
+        } else if shape.metadata.batch_size.is_some() && self.outstanding.finish(shape.id) {
+            self.acks.add_whole(now.mono, shape.id);
+        }
+    }
+
+    /// A batch can't be read from this message on. As in Java all of the entry is acknowledged with
+    /// a note.
+    fn discard_rest(&mut self, shape: &Shape, index: u32, out: Option<&mut BytesMut>) {
+        self.permits.give_back(shape.sent_from(index));
+        self.stats.corrupt += 1;
+        warn!(
+            topic = self.spec.topic,
+            ledger = shape.id.ledger,
+            entry = shape.id.entry,
+            index,
+            "batch is corrupt; what is left of it is discarded"
+        );
+        if let Some(out) = out {
+            put_error_ack(out, self.id, shape.id, ValidationError::BatchDeSerialize);
+        }
+        if !self.spec.is_reader {
+            let mut rest = Bits::full(shape.size());
+            for taken in 0..index {
+                rest.clear(taken);
+            }
+            self.outstanding.skip(shape.id, shape.size(), &rest);
+            self.outstanding.finish(shape.id);
+        }
+    }
+
+    /// The entry is corrupt: acknowledged with a note, as in Java.
+    fn discard(
+        &mut self,
+        command: &MessageCommand<'_>,
+        permits: u32,
+        error: ValidationError,
+        out: &mut BytesMut,
+    ) {
+        let entry = command.entry;
+        self.stats.corrupt += 1;
+        self.permits.give_back(permits);
+        warn!(
+            topic = self.spec.topic,
+            ledger = entry.ledger,
+            entry = entry.entry,
+            ?error,
+            "entry is corrupt and discarded"
+        );
+        put_error_ack(out, self.id, entry, error);
+    }
+
+    /// The entry is not for this build: another consumer may read it some day, so it is not
+    /// acknowledged. It may come again and again, so not each time is worth a warning.
+    fn leave(&mut self, command: &MessageCommand<'_>, permits: u32, reason: &str) {
+        let entry = command.entry;
+        self.stats.unreadable += 1;
+        self.permits.give_back(permits);
+        if self.stats.unreadable.is_power_of_two() {
+            warn!(
+                topic = self.spec.topic,
+                ledger = entry.ledger,
+                entry = entry.entry,
+                reason,
+                so_far = self.stats.unreadable,
+                "entry is left alone"
+            );
+        } else {
+            debug!(
+                ledger = entry.ledger,
+                entry = entry.entry,
+                reason,
+                "entry is left alone"
+            );
+        }
+    }
+}

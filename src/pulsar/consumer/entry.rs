@@ -1,0 +1,285 @@
+//! Entries on their way to the client: a cursor over the messages of one, and the queue of those
+//! that have to wait.
+//!
+//! An [`Entry`] borrows from the receive buffer (or from the scratch it was decompressed to). One
+//! that can't be delivered now is copied out of there, since a broker's socket is never kept waiting
+//! for one session. Whether a message may be delivered is not decided here.
+
+use std::collections::VecDeque;
+
+use super::{
+    bits::Bits,
+    wire::{Metadata, Single, next_metadata_property, next_single_property},
+};
+use crate::{
+    pulsar::message_id::{EntryId, PulsarId},
+    session::{Delivery, Properties, SessionKey},
+};
+
+/// Buffers of held entries that are kept for the next ones, and how large one of them may be.
+const SPARE_MAX: usize = 64;
+const SPARE_BYTES_MAX: usize = 64 << 10;
+
+/// One entry that arrived, with the messages of it that were not taken yet.
+#[derive(Debug)]
+pub struct Entry<'e> {
+    pub(super) session: SessionKey,
+    pub(super) shape: Shape,
+    pub(super) cursor: Cursor,
+    pub(super) metadata: &'e [u8],
+    /// Decompressed; of a batch, all its messages.
+    pub(super) payload: &'e [u8],
+}
+
+impl Entry<'_> {
+    /// The session it is for.
+    #[must_use]
+    pub const fn session(&self) -> SessionKey {
+        self.session
+    }
+}
+
+/// What is known of an entry before its messages are looked at.
+#[derive(Clone, Debug)]
+pub(super) struct Shape {
+    pub(super) id: EntryId,
+    pub(super) redelivery_count: u32,
+    pub(super) metadata: Metadata,
+    /// The messages of a batch that the broker means; `None`: all.
+    pub(super) sent: Option<Bits>,
+}
+
+impl Shape {
+    /// How many messages there are.
+    pub(super) fn size(&self) -> u32 {
+        self.metadata.batch_size.unwrap_or(1)
+    }
+
+    /// Whether the broker means this message, and so took a permit for it.
+    pub(super) fn is_sent(&self, index: u32) -> bool {
+        self.sent.as_ref().is_none_or(|sent| sent.get(index))
+    }
+
+    /// For how many messages from `start` on the broker took a permit.
+    pub(super) fn sent_from(&self, start: u32) -> u32 {
+        match &self.sent {
+            Some(sent) => sent.count_from(start),
+            None => self.size().saturating_sub(start),
+        }
+    }
+}
+
+/// How far an entry was taken.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Cursor {
+    /// Of the next message.
+    pub(super) index: u32,
+    /// Where it begins in a batch.
+    pub(super) offset: usize,
+}
+
+/// A message that may be delivered.
+#[derive(Clone, Debug)]
+pub(super) enum Found {
+    /// The entry is one message.
+    Plain,
+    /// This one of a batch.
+    Member(u32, Single),
+}
+
+/// What the client is told of a message.
+pub(super) fn delivery<'a>(
+    shape: &Shape,
+    found: &Found,
+    partition: Option<u32>,
+    metadata: &'a [u8],
+    payload: &'a [u8],
+) -> Delivery<'a> {
+    let common = &shape.metadata;
+    let mut id = PulsarId {
+        entry: shape.id,
+        partition,
+        batch_index: None,
+        batch_size: 0,
+    };
+    let (properties, key, content, null_value, event_time) = match found {
+        Found::Plain => (
+            Properties {
+                encoded: metadata,
+                next: next_metadata_property,
+            },
+            common.key.clone().and_then(|key| metadata.get(key)),
+            payload,
+            common.null_value,
+            common.event_time,
+        ),
+        Found::Member(index, single) => {
+            id.batch_index = Some(*index);
+            id.batch_size = shape.size();
+            let slice = |range: std::ops::Range<usize>| payload.get(range);
+            (
+                Properties {
+                    encoded: slice(single.metadata.clone()).unwrap_or_default(),
+                    next: next_single_property,
+                },
+                single.key.clone().and_then(slice),
+                slice(single.payload.clone()).unwrap_or_default(),
+                single.null_value.unwrap_or(common.null_value),
+                single.event_time.or(common.event_time),
+            )
+        }
+    };
+    Delivery {
+        message_id: id.encode(),
+        payload: (!null_value).then_some(content),
+        properties,
+        publish_time_ms: common.publish_time_ms,
+        // Zero is how producers say "none"; times before the epoch are negative.
+        event_time_ms: event_time.filter(|&time| time != 0).map(u64::cast_signed),
+        redelivery_count: shape.redelivery_count,
+        key,
+    }
+}
+
+/// Entries that wait for the client, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    entries: VecDeque<HeldEntry>,
+    /// Of all messages that wait.
+    bytes: usize,
+    spare: Vec<Vec<u8>>,
+}
+
+/// An entry copied out of the receive buffer.
+#[derive(Debug)]
+pub(super) struct HeldEntry {
+    pub(super) shape: Shape,
+    pub(super) cursor: Cursor,
+    /// Metadata, then payload. A batch needs no metadata any more, and of its messages only those
+    /// that were not taken.
+    buffer: Vec<u8>,
+    metadata_len: usize,
+}
+
+impl HeldEntry {
+    pub(super) fn metadata(&self) -> &[u8] {
+        &self.buffer[..self.metadata_len]
+    }
+
+    pub(super) fn payload(&self) -> &[u8] {
+        &self.buffer[self.metadata_len..]
+    }
+
+    fn is_exhausted(&self) -> bool {
+        self.cursor.index >= self.shape.size()
+    }
+
+    /// Bytes of the messages that wait.
+    fn bytes(&self) -> usize {
+        if self.is_exhausted() {
+            0
+        } else {
+            self.buffer.len() - self.cursor.offset
+        }
+    }
+}
+
+impl Held {
+    /// Takes over what is left of an entry.
+    pub(super) fn push(&mut self, entry: Entry<'_>) {
+        let mut buffer = self.spare.pop().unwrap_or_default();
+        let batched = entry.shape.metadata.batch_size.is_some();
+        let metadata = if batched { &[][..] } else { entry.metadata };
+        buffer.extend_from_slice(metadata);
+        buffer.extend_from_slice(entry.payload.get(entry.cursor.offset..).unwrap_or_default());
+        let held = HeldEntry {
+            metadata_len: metadata.len(),
+            cursor: Cursor {
+                index: entry.cursor.index,
+                offset: 0,
+            },
+            shape: entry.shape,
+            buffer,
+        };
+        if held.is_exhausted() {
+            self.keep_spare(held.buffer);
+        } else {
+            self.bytes += held.bytes();
+            self.entries.push_back(held);
+        }
+    }
+
+    /// The oldest entry.
+    pub(super) fn front(&self) -> Option<&HeldEntry> {
+        self.entries.front()
+    }
+
+    /// Moves the cursor of the oldest entry, which is dropped only afterwards, by
+    /// [`Held::drop_exhausted`]: its last message may still be borrowed.
+    pub(super) fn set_front_cursor(&mut self, cursor: Cursor) {
+        if let Some(front) = self.entries.front_mut() {
+            let before = front.bytes();
+            front.cursor = cursor;
+            self.bytes -= before.saturating_sub(front.bytes());
+        }
+    }
+
+    /// Drops the oldest entry if all its messages were taken.
+    pub(super) fn drop_exhausted(&mut self) {
+        if self.front().is_some_and(HeldEntry::is_exhausted)
+            && let Some(entry) = self.entries.pop_front()
+        {
+            self.keep_spare(entry.buffer);
+        }
+    }
+
+    /// Drops the copies of entries (sorted) that are asked for again; tells for how many messages
+    /// the broker took a permit.
+    pub(super) fn release(&mut self, entries: &[EntryId]) -> u32 {
+        let mut permits = 0;
+        for _ in 0..self.entries.len() {
+            let Some(entry) = self.entries.pop_front() else {
+                break;
+            };
+            if entries.binary_search(&entry.shape.id).is_ok() {
+                permits += self.forget(entry);
+            } else {
+                self.entries.push_back(entry);
+            }
+        }
+        permits
+    }
+
+    /// Drops everything; tells for how many messages the broker took a permit.
+    pub(super) fn clear(&mut self) -> u32 {
+        let mut permits = 0;
+        while let Some(entry) = self.entries.pop_front() {
+            permits += self.forget(entry);
+        }
+        debug_assert_eq!(self.bytes, 0, "all bytes belonged to entries");
+        permits
+    }
+
+    /// The oldest entry that has messages left.
+    pub(super) fn first_waiting(&self) -> Option<&HeldEntry> {
+        self.entries.iter().find(|entry| !entry.is_exhausted())
+    }
+
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn forget(&mut self, entry: HeldEntry) -> u32 {
+        self.bytes -= entry.bytes();
+        let permits = entry.shape.sent_from(entry.cursor.index);
+        self.keep_spare(entry.buffer);
+        permits
+    }
+
+    fn keep_spare(&mut self, mut buffer: Vec<u8>) {
+        if self.spare.len() < SPARE_MAX && buffer.capacity() <= SPARE_BYTES_MAX {
+            buffer.clear();
+            self.spare.push(buffer);
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Permits: how many messages the broker may still send.
+
+/// No new permits while messages of this many bytes wait for the client. The queue bounds their
+/// number only, and one message may have 5 MiB.
+const HELD_BYTES_MAX: usize = 8 << 20;
+
+/// Permits that came back and were not passed on to the broker yet. As in Java's `ConsumerImpl`, they
+/// go in portions of half the queue.
+#[derive(Debug)]
+pub(super) struct Permits {
+    /// What the broker gets to begin with; at least 1.
+    queue_size: u32,
+    available: u32,
+}
+
+impl Permits {
+    pub(super) const fn new(queue_size: u32) -> Self {
+        Self {
+            queue_size,
+            available: 0,
+        }
+    }
+
+    /// The broker knows the consumer anew and has no permits; tells how many it gets.
+    pub(super) const fn restart(&mut self) -> u32 {
+        self.available = 0;
+        self.queue_size
+    }
+
+    /// That many messages are out of the way.
+    pub(super) const fn give_back(&mut self, messages: u32) {
+        self.available = self.available.saturating_add(messages);
+    }
+
+    /// How many to pass on now, if any.
+    pub(super) const fn take(&mut self, held_bytes: usize) -> Option<u32> {
+        let enough = self.available > 0 && self.available >= self.queue_size / 2;
+        if !enough || held_bytes > HELD_BYTES_MAX {
+            return None;
+        }
+        let permits = self.available;
+        self.available = 0;
+        Some(permits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passed_on_by_halves_of_the_queue() {
+        for (queue, portion) in [(1, 1), (2, 1), (3, 1), (5, 2), (1000, 500)] {
+            let mut permits = Permits::new(queue);
+            assert_eq!(permits.restart(), queue);
+            for _ in 1..portion {
+                permits.give_back(1);
+                assert_eq!(permits.take(0), None);
+            }
+            permits.give_back(1);
+            assert_eq!(permits.take(HELD_BYTES_MAX + 1), None);
+            assert_eq!(permits.take(HELD_BYTES_MAX), Some(portion));
+            assert_eq!(permits.take(0), None);
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! What a consumer or reader is to be, in the terms of the broker.
+
+use std::time::Duration;
+
+use crate::{
+    pulsar::{
+        message_id::{EntryId, PulsarId},
+        proto::{InitialPosition, SubType},
+    },
+    session::{
+        BadMessageId,
+        consumer::{self, SubscriptionType},
+        reader::{self, Start},
+    },
+};
+
+/// A message in the order of a topic, or a place before its first or behind its last one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Position {
+    pub(super) entry: EntryId,
+    /// `None`: the whole entry.
+    pub(super) batch_index: Option<u32>,
+}
+
+impl Position {
+    /// Java's `MessageId.earliest`: minus one, twice.
+    const EARLIEST: Self = Self::at(u64::MAX);
+    /// Java's `MessageId.latest`: its largest number, twice.
+    const LATEST: Self = Self::at(i64::MAX.cast_unsigned());
+
+    const fn at(number: u64) -> Self {
+        let entry = EntryId {
+            ledger: number,
+            entry: number,
+        };
+        Self {
+            entry,
+            batch_index: None,
+        }
+    }
+}
+
+/// What a consumer is to be. A reader is one that subscribes for itself alone, begins where it
+/// likes, and acknowledges what it has read without being asked.
+#[derive(Clone, Debug)]
+pub struct ConsumerSpec {
+    pub(super) topic: String,
+    /// `None`: a name of its own, for a reader.
+    pub(super) subscription: Option<String>,
+    pub(super) sub_type: SubType,
+    pub(super) durable: bool,
+    pub(super) initial_position: InitialPosition,
+    /// At least 1.
+    pub(super) receiver_queue_size: u32,
+    /// `None`: a random one.
+    pub(super) name: Option<String>,
+    pub(super) priority_level: i32,
+    pub(super) ack_timeout: Option<Duration>,
+    pub(super) negative_ack_delay: Duration,
+    /// Behind which message to begin; a durable subscription knows by itself.
+    pub(super) start: Option<Position>,
+    pub(super) is_reader: bool,
+    /// Written into message ids; only the parts of a partitioned topic have one.
+    pub(super) partition: Option<u32>,
+}
+
+impl ConsumerSpec {
+    /// Redelivery means everything that is unacknowledged, and epochs tell old from new: there is
+    /// one consumer at a time. The others ask for single entries.
+    pub(super) const fn is_exclusive(&self) -> bool {
+        matches!(self.sub_type, SubType::Exclusive | SubType::Failover)
+    }
+}
+
+impl From<&consumer::Spec> for ConsumerSpec {
+    fn from(spec: &consumer::Spec) -> Self {
+        Self {
+            topic: spec.topic.clone(),
+            subscription: Some(spec.subscription.clone()),
+            sub_type: match spec.subscription_type {
+                SubscriptionType::Exclusive => SubType::Exclusive,
+                SubscriptionType::Shared => SubType::Shared,
+                SubscriptionType::Failover => SubType::Failover,
+                SubscriptionType::KeyShared => SubType::KeyShared,
+            },
+            durable: spec.durable,
+            initial_position: match spec.initial_position {
+                consumer::InitialPosition::Latest => InitialPosition::Latest,
+                consumer::InitialPosition::Earliest => InitialPosition::Earliest,
+            },
+            // Java has a consumer of its own for 0, which gives up on batches. One permit at a time
+            // is what it is for, and that is a queue of one.
+            receiver_queue_size: spec.receiver_queue_size.max(1),
+            name: spec.name.clone(),
+            priority_level: spec.priority_level,
+            ack_timeout: spec.ack_timeout,
+            negative_ack_delay: spec.negative_ack_delay,
+            start: None,
+            is_reader: false,
+            partition: None,
+        }
+    }
+}
+
+impl TryFrom<&reader::Spec> for ConsumerSpec {
+    type Error = BadMessageId;
+
+    fn try_from(spec: &reader::Spec) -> Result<Self, BadMessageId> {
+        let start = match &spec.start {
+            Start::Earliest => Position::EARLIEST,
+            Start::Latest => Position::LATEST,
+            Start::After(id) => {
+                let id = PulsarId::decode(id)?;
+                Position {
+                    entry: id.entry,
+                    batch_index: id.batch_index,
+                }
+            }
+        };
+        Ok(Self {
+            topic: spec.topic.clone(),
+            subscription: None,
+            sub_type: SubType::Exclusive,
+            durable: false,
+            initial_position: InitialPosition::Latest,
+            receiver_queue_size: spec.receiver_queue_size.max(1),
+            name: spec.name.clone(),
+            priority_level: 0,
+            ack_timeout: None,
+            negative_ack_delay: Duration::ZERO,
+            start: Some(start),
+            is_reader: true,
+            partition: None,
+        })
+    }
+}
+
+/// A few characters nobody chose, from a seed: the consumer's name when it got none, and the
+/// subscription of a reader.
+#[derive(Debug)]
+pub(super) struct Names {
+    state: u64,
+}
+
+impl Names {
+    pub(super) const fn new(seed: u64) -> Self {
+        Self { state: seed }
+    }
+
+    /// As Java's `RandomStringUtils.randomAlphanumeric(5)`.
+    pub(super) fn consumer(&mut self) -> String {
+        self.pick(
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789",
+            5,
+        )
+    }
+
+    /// As Java's `ReaderImpl`: the first ten digits of a hash.
+    pub(super) fn reader_subscription(&mut self) -> String {
+        format!("reader-{}", self.pick(b"0123456789abcdef", 10))
+    }
+
+    fn pick(&mut self, alphabet: &[u8], len: usize) -> String {
+        (0..len)
+            .filter_map(|_| {
+                let at = self.next() % alphabet.len() as u64;
+                alphabet.get(usize::try_from(at).ok()?)
+            })
+            .map(|&byte| char::from(byte))
+            .collect()
+    }
+
+    /// `SplitMix64`.
+    const fn next(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut word = self.state;
+        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        word ^ (word >> 31)
+    }
+}
