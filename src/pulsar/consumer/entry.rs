@@ -237,11 +237,16 @@ impl Held {
     /// the broker took a permit.
     pub(super) fn release(&mut self, entries: &[EntryId]) -> u32 {
         let mut permits = 0;
+        // The usual case asks for none of them, and leaves the queue as it is.
+        let is_wanted = |entry: &HeldEntry| entries.binary_search(&entry.shape.id).is_ok();
+        if !self.entries.iter().any(is_wanted) {
+            return 0;
+        }
         for _ in 0..self.entries.len() {
             let Some(entry) = self.entries.pop_front() else {
                 break;
             };
-            if entries.binary_search(&entry.shape.id).is_ok() {
+            if is_wanted(&entry) {
                 permits += self.forget(entry);
             } else {
                 self.entries.push_back(entry);

@@ -265,17 +265,21 @@ impl Consumer {
             Tell::Whole => {
                 tracker.acks.add_whole(now.mono, id.entry);
                 tracker.rejections.remove(id.entry);
+                if !removed {
+                    // Late: it was asked for again, and the new copy may be here already.
+                    tracker.permits.give_back(self.held.release(&[id.entry]));
+                }
             }
             Tell::Part(done) => tracker.acks.add_part(now.mono, id.entry, done),
             // Without the size of a batch no ack set can be written, and to acknowledge the whole
             // entry (as Java does then) would lose its other messages.
             Tell::Unknown => {}
         }
-        if let Some(out) = out
-            && tracker.attached
-            && tracker.acks.is_full()
-        {
-            tracker.acks.flush(tracker.id, out);
+        if let Some(out) = out.filter(|_| tracker.attached) {
+            if tracker.acks.is_full() {
+                tracker.acks.flush(tracker.id, out);
+            }
+            tracker.flow(self.held.bytes(), Some(out));
         }
         Ok(removed)
     }
