@@ -29,11 +29,11 @@
 
 pub mod config;
 
-// WIRE pub mod runtime;
+pub mod runtime;
 
-// WIRE pub mod control;
+pub mod control;
 
-// WIRE pub mod shard;
+pub mod shard;
 
 pub mod http;
 
@@ -45,6 +45,6 @@ pub mod dialect;
 
 pub mod session;
 
-// WIRE pub mod pulsar;
+pub mod pulsar;
 
 pub mod timer;

@@ -65,7 +65,7 @@ pub(super) enum State {
 #[derive(Debug)]
 pub(super) enum Role {
     Producer(Producer),
-    Consumer(Consuming),
+    Consumer(Box<Consuming>),
 }
 
 /// The backend's half of a session.
@@ -110,7 +110,7 @@ impl Pulsar {
             let (role, last_call) = match (consumer, spec) {
                 (Some((spec, subscription)), _) => {
                     let consuming = Consuming::new(session, spec, subscription, id, seed);
-                    (Role::Consumer(consuming), None)
+                    (Role::Consumer(Box::new(consuming)), None)
                 }
                 (None, Spec::Producer(spec)) => {
                     let producer = Producer::new(id, session, spec, message_bytes_max);

@@ -42,6 +42,7 @@ use std::{
 use slotmap::SlotMap;
 
 use crate::{
+    config::Config,
     session::{
         BadMessageId, Broker, Link, MessageId, OpenError, Publish, PublishError, SessionKey,
     },
@@ -85,6 +86,18 @@ impl Default for Settings {
             keep_alive_interval: Some(Duration::from_secs(30)),
             message_bytes_max: wire::MESSAGE_BYTES_MAX_DEFAULT,
             lookups_max: 500,
+        }
+    }
+}
+
+impl From<&Config> for Settings {
+    fn from(config: &Config) -> Self {
+        Self {
+            brokers: config.brokers.clone(),
+            operation_timeout: config.operation_timeout,
+            connect_timeout: config.connect_timeout,
+            keep_alive_interval: config.keep_alive_interval,
+            ..Self::default()
         }
     }
 }

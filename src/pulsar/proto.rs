@@ -161,7 +161,7 @@ pub struct MessageIdData {
     pub batch_size: Option<i32>,
     /// Of a message in chunks, the first one's place.
     #[prost(message, optional, boxed, tag = "7")]
-    pub first_chunk_message_id: Option<Box<MessageIdData>>,
+    pub first_chunk_message_id: Option<Box<Self>>,
 }
 
 /// A pair.

@@ -26,6 +26,7 @@ mod thread;
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
     net::SocketAddr,
+    num::NonZeroUsize,
     sync::Arc,
     time::Duration,
 };
@@ -108,9 +109,11 @@ impl Running {
     ///
     /// # Errors
     /// The port is taken, the kernel gives no ring, or a CPU is not to be had.
-    pub fn start(config: Config) -> Result<Self, StartError> {
-        let config = Arc::new(config);
+    pub fn start(mut config: Config) -> Result<Self, StartError> {
         let layout = cpus::layout(&config);
+        // Limits of the process are shared out among its shards.
+        config.cores = NonZeroUsize::new(layout.len());
+        let config = Arc::new(config);
         let sockets = listener::bind(config.bind, config.port, layout.len())?;
         let control =
             Control::start().map_err(|error| StartError::os("can't start a thread", error))?;

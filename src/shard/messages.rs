@@ -131,14 +131,14 @@ impl Shard {
                 break Stop::Pause;
             }
             let out = &mut client.outbox.bytes;
-            let closing = match open.ws.next_message(&mut input, out) {
+            let Open {
+                dialect,
+                kind,
+                ws,
+                session,
+            } = &mut **open;
+            let closing = match ws.next_message(&mut input, out) {
                 Ok(Some(Incoming::Text(text))) => {
-                    let Open {
-                        dialect,
-                        kind,
-                        session,
-                        ..
-                    } = &mut **open;
                     let command = dialect.read_command(*kind, text, &mut self.scratch);
                     let outcome = command.and_then(|command| {
                         session
@@ -151,7 +151,11 @@ impl Shard {
                             write(*dialect, &event, out, &mut self.time);
                             None
                         }
-                        Err(Rejection::Reply { code, message, context }) => {
+                        Err(Rejection::Reply {
+                            code,
+                            message,
+                            context,
+                        }) => {
                             let mark = frame::begin_text(out, message.len());
                             dialect.write_rejection_reply(code, &message, context, out);
                             frame::finish(out, mark);
@@ -168,7 +172,7 @@ impl Shard {
             };
             if let Some((code, reason)) = closing {
                 tracing::debug!(peer = %client.peer, code, reason, "closing");
-                open.ws.close(out, code, &reason);
+                ws.close(out, code, &reason);
                 break Stop::End;
             }
         };

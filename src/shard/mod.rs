@@ -87,7 +87,6 @@ enum Timer {
 }
 
 /// One core's world.
-#[derive(Debug)]
 pub struct Shard {
     config: Arc<Config>,
     clients: SlotMap<SessionKey, Client>,
@@ -331,11 +330,8 @@ impl Shard {
                 let reason = format!(
                     "java.util.concurrent.TimeoutException: Idle timeout expired: {millis}/{millis} ms"
                 );
-                open.ws.close(
-                    &mut client.outbox.bytes,
-                    close_code::GOING_AWAY,
-                    &reason,
-                );
+                open.ws
+                    .close(&mut client.outbox.bytes, close_code::GOING_AWAY, &reason);
                 self.finish(now, key);
             }
             Phase::Head | Phase::Opening(_) => self.handshake_timeout(now, key),
