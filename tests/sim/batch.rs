@@ -1,0 +1,94 @@
+//! Entries as other producers in the world make them: batched, compressed, or neither.
+
+use std::io::Write;
+
+use prost::Message;
+
+use super::{
+    broker::Broker,
+    rng::Rng,
+    topic::{Content, Entry},
+    wire::{Body, KeyValue, MessageMetadata, SingleMessageMetadata},
+};
+
+impl Broker {
+    /// Puts one entry into a topic, as somebody else's producer would.
+    pub(crate) fn put_entry(&mut self, index: usize, messages: Vec<Content>, rng: &mut Rng) {
+        let batched = messages.len() > 1 || rng.one_in(4);
+        let (key, properties) = match &*messages {
+            [one] if !batched => (one.key.clone(), pairs(one)),
+            _ => (None, Vec::new()),
+        };
+        let plain = if batched { batch(&messages) } else { messages[0].payload.clone() };
+        let compression = i32::try_from(rng.below(5)).expect("small");
+        let topic = &mut self.topics[index];
+        let id = topic.next_id();
+        let metadata = MessageMetadata {
+            producer_name: "somebody-else".into(),
+            sequence_id: topic.entries.len() as u64,
+            publish_time: self.wall_ms,
+            properties,
+            partition_key: key,
+            compression: (compression > 0).then_some(compression),
+            uncompressed_size: Some(u32::try_from(plain.len()).expect("small")),
+            num_messages_in_batch: batched.then(|| i32::try_from(messages.len()).expect("small")),
+            event_time: if batched { None } else { messages[0].event_time },
+            ..MessageMetadata::default()
+        };
+        topic.entries.push(Entry {
+            id,
+            body: Body {
+                metadata: metadata.encode_to_vec(),
+                payload: compress(compression, &plain),
+            },
+            sent_by: None,
+            messages,
+            batched,
+            publish_time: self.wall_ms,
+        });
+    }
+}
+
+fn pairs(content: &Content) -> Vec<KeyValue> {
+    let pair = |(key, value): (&String, &String)| KeyValue {
+        key: key.clone(),
+        value: value.clone(),
+    };
+    content.properties.iter().map(pair).collect()
+}
+
+fn batch(messages: &[Content]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (index, content) in messages.iter().enumerate() {
+        let metadata = SingleMessageMetadata {
+            properties: pairs(content),
+            partition_key: content.key.clone(),
+            payload_size: i32::try_from(content.payload.len()).expect("small"),
+            event_time: content.event_time,
+            sequence_id: Some(index as u64),
+            null_value: None,
+        }
+        .encode_to_vec();
+        let len = u32::try_from(metadata.len()).expect("small");
+        bytes.extend_from_slice(&len.to_be_bytes());
+        bytes.extend_from_slice(&metadata);
+        bytes.extend_from_slice(&content.payload);
+    }
+    bytes
+}
+
+/// Pulsar's numbers: none, LZ4, ZLIB, ZSTD, SNAPPY.
+fn compress(kind: i32, plain: &[u8]) -> Vec<u8> {
+    match kind {
+        1 => lz4_flex::block::compress(plain),
+        2 => {
+            let level = flate2::Compression::default();
+            let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), level);
+            encoder.write_all(plain).expect("into memory");
+            encoder.finish().expect("into memory")
+        }
+        3 => zstd::bulk::compress(plain, 3).expect("into memory"),
+        4 => snap::raw::Encoder::new().compress_vec(plain).expect("small"),
+        _ => plain.to_vec(),
+    }
+}

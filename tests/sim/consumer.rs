@@ -1,0 +1,180 @@
+//! A consuming client: acknowledges in any order, late, twice, negatively, or not at all.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde_json::json;
+
+use super::{
+    actor::{Scene, Wish},
+    delivery,
+    judge::Judge,
+    topic::{EXCLUSIVE, FAILOVER, KEY_SHARED, Place},
+    ws::WebSocket,
+};
+
+/// One consuming session.
+#[derive(Debug)]
+pub(crate) struct Consumer {
+    topic: usize,
+    kind: i32,
+    limit: usize,
+    ack_timeout: bool,
+    /// Deliveries it has neither acknowledged nor given back, with their ids.
+    held: BTreeMap<Place, String>,
+    seen: BTreeSet<Place>,
+    /// Acknowledgements on their way, by how many bytes must have arrived for them.
+    acks: VecDeque<(u64, Place)>,
+    /// Acknowledgements that the shard has, with how much it had told the client by then.
+    done: BTreeMap<Place, (u64, String)>,
+    /// It gave something back, so on some subscriptions all comes again.
+    rewound: bool,
+    asked: usize,
+    /// The last answer to "is this the end?".
+    pub(crate) end_of_topic: Option<bool>,
+}
+
+impl Consumer {
+    pub(crate) fn new(topic: usize, kind: i32, limit: usize, ack_timeout: bool) -> Self {
+        Self {
+            topic,
+            kind,
+            limit: limit.max(1),
+            ack_timeout,
+            held: BTreeMap::new(),
+            seen: BTreeSet::new(),
+            acks: VecDeque::new(),
+            done: BTreeMap::new(),
+            rewound: false,
+            asked: 0,
+            end_of_topic: None,
+        }
+    }
+
+    fn single_active(&self) -> bool {
+        matches!(self.kind, EXCLUSIVE | FAILOVER)
+    }
+
+    /// Whether it has something that it should acknowledge.
+    pub(crate) fn owes(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    pub(super) fn act(&mut self, name: &str, ws: &mut WebSocket, scene: &mut Scene<'_>) -> Wish {
+        if scene.quiet {
+            while !self.held.is_empty() {
+                self.ack(name, ws, scene);
+            }
+            return Wish::Nothing;
+        }
+        match scene.rng.below(60) {
+            0..40 => {
+                for _ in 0..scene.rng.range(1..10) {
+                    self.ack(name, ws, scene);
+                }
+            }
+            40..46 => self.give_back(ws, scene),
+            46..48 => {
+                // Once more: it means nothing.
+                let done = self.done.values().nth(scene.rng.below(self.done.len().max(1)));
+                if let Some((_, id)) = done {
+                    ws.text(scene.rng, &json!({ "messageId": id }).to_string());
+                }
+            }
+            48 => self.ask(ws, scene),
+            49..52 => ws.ping(scene.rng),
+            52 if scene.rng.one_in(4) => return Wish::Close,
+            53 if scene.rng.one_in(4) => return Wish::Vanish,
+            _ => {}
+        }
+        Wish::Nothing
+    }
+
+    /// Is this the end?
+    pub(crate) fn ask(&mut self, ws: &mut WebSocket, scene: &mut Scene<'_>) {
+        ws.text(scene.rng, r#"{"type":"isEndOfTopic"}"#);
+        self.asked += 1;
+    }
+
+    /// Whether the last question is answered.
+    pub(crate) fn answered(&self) -> bool {
+        self.asked == 0
+    }
+
+    fn take(&mut self, scene: &mut Scene<'_>) -> Option<(Place, String)> {
+        let place = *self.held.keys().nth(scene.rng.below(self.held.len().max(1)))?;
+        let id = self.held.remove(&place).expect("listed");
+        Some((place, id))
+    }
+
+    fn ack(&mut self, name: &str, ws: &mut WebSocket, scene: &mut Scene<'_>) {
+        let Some((place, id)) = self.take(scene) else { return };
+        scene.judge.acked(name, place);
+        let command = match scene.rng.below(3) {
+            0 => json!({ "messageId": id, "type": "ack" }),
+            _ => json!({ "messageId": id }),
+        };
+        ws.text(scene.rng, &command.to_string());
+        self.acks.push_back((ws.written, place));
+        self.done.insert(place, (u64::MAX, id));
+    }
+
+    fn give_back(&mut self, ws: &mut WebSocket, scene: &mut Scene<'_>) {
+        let Some((_, id)) = self.take(scene) else { return };
+        self.rewound |= self.single_active();
+        let command = json!({ "type": "negativeAcknowledge", "messageId": id });
+        ws.text(scene.rng, &command.to_string());
+    }
+
+    /// The shard has worked on so many bytes of this client, and told it no more than so many.
+    pub(crate) fn settle(&mut self, name: &str, arrived: u64, told: u64, judge: &mut Judge) {
+        while let Some((_, place)) = self.acks.pop_front_if(|ack| ack.0 <= arrived) {
+            judge.settled(name, place);
+            self.done.get_mut(&place).expect("sent").0 = told;
+        }
+    }
+
+    /// A message; `start` is how much the client had been told before it.
+    pub(super) fn text(&mut self, name: &str, start: u64, text: &str, scene: &mut Scene<'_>) {
+        if text.starts_with(r#"{"endOfTopic""#) {
+            self.asked = self.asked.checked_sub(1).expect("one question, one answer");
+            self.end_of_topic = Some(text == r#"{"endOfTopic":true}"#);
+            return;
+        }
+        let place = delivery::check(text, self.topic, scene.broker);
+        scene.judge.received(name, place);
+        let undisturbed = scene.judge.consuming[name].cuts == 0;
+        if let Some((told, _)) = self.done.get(&place) {
+            assert!(
+                start < *told || !undisturbed,
+                "{name}: {place:?} comes again after its acknowledgement"
+            );
+            if start < *told {
+                return;
+            }
+        }
+        let id = super::text::consumer_id(&scene.broker.topics[self.topic], place);
+        self.held.insert(place, id);
+        assert!(
+            self.held.len() <= self.limit || !undisturbed || self.ack_timeout || self.rewound,
+            "{name} holds {} messages, its limit is {}",
+            self.held.len(),
+            self.limit
+        );
+        if self.seen.insert(place) {
+            self.in_order(name, place, scene);
+        }
+    }
+
+    fn in_order(&self, name: &str, place: Place, scene: &Scene<'_>) {
+        let entries = &scene.broker.topics[self.topic].entries;
+        let key = |place: &Place| &entries[place.entry].messages[place.member].key;
+        let unbatched = |place: &Place| !entries[place.entry].batched;
+        let later = self.seen.range(place..).skip(1).find(|later| match self.kind {
+            EXCLUSIVE | FAILOVER => true,
+            // The broker looks at an entry's key alone.
+            KEY_SHARED => unbatched(&place) && unbatched(later) && key(later) == key(&place),
+            _ => false,
+        });
+        assert_eq!(later, None, "{name}: {place:?} comes behind a later one");
+    }
+}

@@ -1,0 +1,150 @@
+//! What must hold between clients and brokers, written down as it happens. Panics when it does not.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::topic::{Content, Place};
+
+/// A subscription: topic and name.
+pub(crate) type SubscriptionKey = (usize, String);
+
+/// What is known of one consuming session, by the consumer name it has at the broker.
+#[derive(Debug, Default)]
+pub(crate) struct Consuming {
+    /// Its receiver queue size.
+    pub(crate) limit: i64,
+    /// Subscription, for consumers.
+    pub(crate) subscription: Option<SubscriptionKey>,
+    /// How often the broker sent each message, and how often it came out at the client.
+    offered: BTreeMap<Place, u32>,
+    received: BTreeMap<Place, u32>,
+    /// Acknowledgements that the shard has got and the broker must get, unless a fault comes between.
+    settled: BTreeSet<Place>,
+    /// How often the broker lost this consumer by a fault.
+    pub(crate) cuts: u32,
+}
+
+/// What is known of one producing session, by its producer name.
+#[derive(Debug, Default)]
+pub(crate) struct Producing {
+    /// Contents by the number that each payload carries.
+    pub(crate) published: Vec<Content>,
+    /// Sequence id of each number, as first stored.
+    stored: BTreeMap<usize, u64>,
+    /// The largest number stored so far.
+    newest: Option<usize>,
+    pub(crate) cuts: u32,
+}
+
+/// The judge.
+#[derive(Debug, Default)]
+pub(crate) struct Judge {
+    pub(crate) consuming: BTreeMap<String, Consuming>,
+    pub(crate) producing: BTreeMap<String, Producing>,
+    /// What any client of a subscription acknowledged.
+    acked: BTreeMap<SubscriptionKey, BTreeSet<Place>>,
+}
+
+impl Judge {
+    /// The broker stored a message of a session.
+    pub(crate) fn stored(&mut self, producer: &str, sequence_id: u64, content: &Content) {
+        let producing = self.producing.get_mut(producer).expect("a known producer");
+        let number = number_in(&content.payload);
+        let published = producing.published.get(number);
+        assert_eq!(published, Some(content), "{producer} {number} was stored as published");
+        match producing.stored.get(&number) {
+            Some(before) => {
+                assert!(producing.cuts > 0, "{producer} {number} is stored twice without a cut");
+                assert_eq!(*before, sequence_id, "a resend keeps its sequence id");
+            }
+            None => {
+                assert!(
+                    producing.newest.is_none_or(|newest| newest < number),
+                    "{producer} {number} is stored behind {:?}",
+                    producing.newest
+                );
+                producing.newest = Some(number);
+                producing.stored.insert(number, sequence_id);
+            }
+        }
+    }
+
+    /// Whether a publish was ever stored.
+    pub(crate) fn is_stored(&self, producer: &str, number: usize) -> bool {
+        self.producing[producer].stored.contains_key(&number)
+    }
+
+    /// The broker lost a session's half through a fault.
+    pub(crate) fn cut_producer(&mut self, producer: &str) {
+        if let Some(producing) = self.producing.get_mut(producer) {
+            producing.cuts += 1;
+        }
+    }
+
+    /// The broker lost a session's half through a fault.
+    pub(crate) fn cut_consumer(&mut self, consumer: &str) {
+        let consuming = self.consuming.get_mut(consumer).expect("a known consumer");
+        consuming.cuts += 1;
+        consuming.settled.clear();
+    }
+
+    /// The broker got permits; it now has so many.
+    pub(crate) fn permits(&self, consumer: &str, permits: i64) {
+        let limit = self.consuming[consumer].limit;
+        assert!(permits <= limit, "{consumer} gave {permits} permits, its limit is {limit}");
+    }
+
+    /// The broker sends a message.
+    pub(crate) fn offered(&mut self, consumer: &str, place: Place) {
+        let consuming = self.consuming.get_mut(consumer).expect("a known consumer");
+        *consuming.offered.entry(place).or_default() += 1;
+    }
+
+    /// The client got a message.
+    pub(crate) fn received(&mut self, consumer: &str, place: Place) {
+        let consuming = self.consuming.get_mut(consumer).expect("a known consumer");
+        let offered = consuming.offered.get(&place).copied().unwrap_or(0);
+        let received = consuming.received.entry(place).or_default();
+        *received += 1;
+        assert!(
+            *received <= offered,
+            "{consumer} got {place:?} {received} times, offered {offered} times"
+        );
+    }
+
+    /// A client sends an acknowledgement.
+    pub(crate) fn acked(&mut self, consumer: &str, place: Place) {
+        let subscription = self.consuming[consumer].subscription.clone().expect("a consumer");
+        self.acked.entry(subscription).or_default().insert(place);
+    }
+
+    /// The shard has taken an acknowledgement.
+    pub(crate) fn settled(&mut self, consumer: &str, place: Place) {
+        let consuming = self.consuming.get_mut(consumer).expect("a known consumer");
+        consuming.settled.insert(place);
+    }
+
+    /// The broker got an acknowledgement.
+    pub(crate) fn may_ack(&self, consumer: &str, place: Place) {
+        // Readers acknowledge on their own.
+        let Some(subscription) = &self.consuming[consumer].subscription else {
+            return;
+        };
+        let acked = self.acked.get(subscription);
+        assert!(
+            acked.is_some_and(|acked| acked.contains(&place)),
+            "{consumer} acknowledged {place:?}, no client did"
+        );
+    }
+
+    /// What the broker must have got when a consumer is closed in an orderly way.
+    pub(crate) fn owed(&self, consumer: &str) -> &BTreeSet<Place> {
+        &self.consuming[consumer].settled
+    }
+}
+
+/// Payloads of scripted producers begin with their number.
+pub(crate) fn number_in(payload: &[u8]) -> usize {
+    let digits = payload.split(|byte| *byte == b':').next().unwrap_or_default();
+    let digits = std::str::from_utf8(digits).unwrap_or_default();
+    digits.parse().expect("a payload of ours")
+}

@@ -1,0 +1,1 @@
+mod batch; mod broker; mod commands; mod judge; mod rng; mod topic; mod wire;

@@ -1,0 +1,192 @@
+//! A publishing client: a counter as context, and each reply held against what was stored.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use prost::Message;
+use serde_json::{Value, json};
+
+use super::{
+    actor::{Scene, Wish},
+    rng::Rng,
+    text::base64,
+    topic::Content,
+    wire::MessageIdData,
+    ws::WebSocket,
+};
+
+/// What a reply must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Awaited {
+    Ok,
+    /// Broken base64.
+    Encoding,
+}
+
+/// One publishing session.
+#[derive(Debug)]
+pub(crate) struct Producer {
+    topic: usize,
+    /// How many publishes it has in mind.
+    planned: usize,
+    sent: usize,
+    large: bool,
+    awaited: BTreeMap<usize, Awaited>,
+    /// Replies to what was not even JSON carry no context.
+    nonsense: usize,
+    /// Numbers whose `ok` came.
+    pub(crate) ok: VecDeque<usize>,
+    newest: Option<(u64, u64)>,
+}
+
+impl Producer {
+    pub(crate) fn new(topic: usize, planned: usize, large: bool) -> Self {
+        Self {
+            topic,
+            planned,
+            sent: 0,
+            large,
+            awaited: BTreeMap::new(),
+            nonsense: 0,
+            ok: VecDeque::new(),
+            newest: None,
+        }
+    }
+
+    pub(super) fn act(&mut self, name: &str, ws: &mut WebSocket, scene: &mut Scene<'_>) -> Wish {
+        if self.sent < self.planned && !scene.quiet {
+            for _ in 0..scene.rng.range(1..12) {
+                self.publish(name, ws, scene);
+            }
+            if scene.rng.one_in(10) {
+                ws.ping(scene.rng);
+            }
+            if scene.rng.one_in(15) {
+                ws.text(scene.rng, "no JSON at all");
+                self.nonsense += 1;
+            }
+            if scene.rng.one_in(150) {
+                return Wish::Vanish;
+            }
+            return Wish::Nothing;
+        }
+        if self.awaited.is_empty() && self.nonsense == 0 {
+            return Wish::Close;
+        }
+        Wish::Nothing
+    }
+
+    fn publish(&mut self, name: &str, ws: &mut WebSocket, scene: &mut Scene<'_>) {
+        let number = self.sent;
+        self.sent += 1;
+        let rng = &mut *scene.rng;
+        let content = content(number, self.large, rng);
+        let mut payload = base64(&content.payload);
+        let mut awaited = Awaited::Ok;
+        if rng.one_in(20) {
+            payload.insert(0, '_');
+            awaited = Awaited::Encoding;
+        }
+        let mut message = json!({ "payload": payload });
+        message["context"] = match rng.below(2) {
+            0 => json!(number),
+            _ => json!(number.to_string()),
+        };
+        if let Some(key) = &content.key {
+            message["key"] = json!(key);
+        }
+        if !content.properties.is_empty() {
+            message["properties"] = json!(content.properties);
+        }
+        if let Some(millis) = content.event_time {
+            let millis = i64::try_from(millis).expect("small");
+            let time = jiff::Timestamp::from_millisecond(millis).expect("a time");
+            message["eventTime"] = json!(time.to_string());
+        }
+        ws.text(rng, &message.to_string());
+        self.awaited.insert(number, awaited);
+        let producing = scene.judge.producing.get_mut(name).expect("known");
+        producing.published.push(content);
+    }
+
+    pub(super) fn text(&mut self, name: &str, text: &str, scene: &mut Scene<'_>) {
+        let json: Value = serde_json::from_str(text).expect("JSON");
+        let string = |field: &str| json[field].as_str();
+        let result = string("result").expect("a result");
+        assert!(text.ends_with(r#""errorCode":0,"schemaVersion":0}"#), "{text}");
+        if result == "send-error:3" {
+            assert!(json.get("context").is_none(), "{text}");
+            self.nonsense = self.nonsense.checked_sub(1).expect("one nonsense, one reply");
+            return;
+        }
+        let number: usize = string("context").expect("a context").parse().expect("a number");
+        let awaited = self.awaited.remove(&number);
+        let awaited = awaited.unwrap_or_else(|| panic!("{name}: a second reply to {number}"));
+        match result {
+            "ok" => {
+                assert_eq!(awaited, Awaited::Ok, "{text}");
+                self.stored(name, number, string("messageId").expect("an id"), scene);
+                let before = self.ok.back().copied();
+                assert!(before < Some(number), "{name}: ok of {number} after that of {before:?}");
+                self.ok.push_back(number);
+            }
+            "send-error:7" => assert_eq!(awaited, Awaited::Encoding, "{text}"),
+            "send-error:8" => assert!(scene.faults, "{text}"),
+            _ => panic!("{text}"),
+        }
+    }
+
+    /// An `ok` names an entry that holds exactly what was published.
+    fn stored(&mut self, name: &str, number: usize, id: &str, scene: &Scene<'_>) {
+        let data = MessageIdData::decode(&*super::text::unbase64(id)).expect("an id");
+        let canonical = MessageIdData {
+            ledger_id: data.ledger_id,
+            entry_id: data.entry_id,
+            batch_size: Some(0),
+            ..MessageIdData::default()
+        };
+        assert_eq!(data, canonical, "an unbatched id");
+        assert_eq!(base64(&canonical.encode_to_vec()), id, "in Java's encoding");
+        let topic = &scene.broker.topics[self.topic];
+        let entry = topic.find(&data).expect("ok means stored");
+        let entry = &topic.entries[entry];
+        let by = entry.sent_by.as_ref().map(|by| &*by.0);
+        assert_eq!(by, Some(name), "{number} is stored by its session");
+        let published = &scene.judge.producing[name].published[number];
+        assert_eq!(entry.messages[0], *published, "{name}: {number} is stored");
+        assert!(self.newest < Some(entry.id), "{name}: ids ascend");
+        self.newest = Some(entry.id);
+    }
+
+    /// At the end of a session that nothing disturbed: what is stored was confirmed.
+    pub(crate) fn nothing_unconfirmed(&self, name: &str, scene: &Scene<'_>) {
+        for number in self.awaited.keys() {
+            assert!(
+                !scene.judge.is_stored(name, *number),
+                "{name}: {number} is stored, its ok never came"
+            );
+        }
+    }
+}
+
+/// A message of an application, its number in front.
+pub(crate) fn content(number: usize, large: bool, rng: &mut Rng) -> Content {
+    let len = match rng.below(12) {
+        0 => rng.below(5000),
+        1 if large => rng.below(100_000),
+        _ => rng.below(120),
+    };
+    let mut payload = format!("{number}:").into_bytes();
+    payload.extend(rng.bytes(len));
+    let key = match rng.below(4) {
+        0 => None,
+        1 => Some(String::new()),
+        _ => Some(format!("k\u{e9}y-\"{}", rng.below(4))),
+    };
+    let properties = (0..rng.below(4)).map(|index| (format!("p{index}"), format!("v\n{number}")));
+    Content {
+        payload,
+        key,
+        properties: properties.collect(),
+        event_time: rng.one_in(3).then(|| 1_600_000_000_000 + rng.next() % 1_000_000),
+    }
+}
