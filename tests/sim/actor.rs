@@ -19,6 +19,8 @@ pub(crate) struct Scene<'a> {
     pub(crate) quiet: bool,
     /// Whether anything went wrong on purpose in this run.
     pub(crate) faults: bool,
+    /// The shard was told to come to its end.
+    pub(crate) draining: bool,
 }
 
 /// How far a client is.
@@ -80,7 +82,7 @@ impl Actor {
     pub(crate) fn restless(&self, quiet: bool) -> bool {
         self.stage == Stage::Open
             && match &self.role {
-                Role::Producer(_) => true,
+                Role::Producer(producer) => producer.restless(quiet),
                 Role::Consumer(consumer) => !quiet || consumer.owes(),
                 Role::Reader(reader) => reader.owes(),
             }
@@ -113,13 +115,20 @@ impl Actor {
         self.ws.bytes(bytes);
         loop {
             let start = self.ws.read;
-            let Some(incoming) = self.ws.next() else { return };
-            assert!(self.end.is_none(), "{}: {incoming:?} after the end", self.name);
+            let Some(incoming) = self.ws.next() else {
+                return;
+            };
+            assert!(
+                self.end.is_none(),
+                "{}: {incoming:?} after the end",
+                self.name
+            );
             match incoming {
                 Incoming::Open => self.stage = Stage::Open,
                 Incoming::Refused(status, body) => {
                     let allowed = match status {
                         409 => matches!(self.role, Role::Consumer(_)),
+                        503 if scene.draining => true,
                         500 | 503 | 504 => scene.faults,
                         _ => false,
                     };
@@ -127,10 +136,12 @@ impl Actor {
                     self.end = Some(End::Refused(status));
                 }
                 Incoming::Close(code, reason) => {
-                    let expected = if self.stage == Stage::Closing { 1000 } else { 1001 };
-                    let drained = code == Some(1001) && scene.faults;
+                    let expected = match self.stage {
+                        Stage::Closing => code == Some(1000),
+                        _ => false,
+                    };
                     assert!(
-                        code == Some(expected) || drained,
+                        expected || (code == Some(1001) && scene.draining),
                         "{} is closed: {code:?} {reason}",
                         self.name
                     );

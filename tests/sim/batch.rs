@@ -19,7 +19,11 @@ impl Broker {
             [one] if !batched => (one.key.clone(), pairs(one)),
             _ => (None, Vec::new()),
         };
-        let plain = if batched { batch(&messages) } else { messages[0].payload.clone() };
+        let plain = if batched {
+            batch(&messages)
+        } else {
+            messages[0].payload.clone()
+        };
         let compression = i32::try_from(rng.below(5)).expect("small");
         let topic = &mut self.topics[index];
         let id = topic.next_id();
@@ -32,7 +36,11 @@ impl Broker {
             compression: (compression > 0).then_some(compression),
             uncompressed_size: Some(u32::try_from(plain.len()).expect("small")),
             num_messages_in_batch: batched.then(|| i32::try_from(messages.len()).expect("small")),
-            event_time: if batched { None } else { messages[0].event_time },
+            event_time: if batched {
+                None
+            } else {
+                messages[0].event_time
+            },
             ..MessageMetadata::default()
         };
         topic.entries.push(Entry {
@@ -88,7 +96,9 @@ fn compress(kind: i32, plain: &[u8]) -> Vec<u8> {
             encoder.finish().expect("into memory")
         }
         3 => zstd::bulk::compress(plain, 3).expect("into memory"),
-        4 => snap::raw::Encoder::new().compress_vec(plain).expect("small"),
+        4 => snap::raw::Encoder::new()
+            .compress_vec(plain)
+            .expect("small"),
         _ => plain.to_vec(),
     }
 }

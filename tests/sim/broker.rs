@@ -167,7 +167,7 @@ impl Broker {
     /// Asks the shard for a sign of life.
     pub(crate) fn ping(&mut self, key: u32) {
         let connection = self.connections.get_mut(&key).expect("connected");
-        if connection.connected && connection.tasks.is_empty() && !connection.out.is_empty() {
+        if connection.connected && connection.tasks.is_empty() {
             connection.pings += 1;
             let ping = BaseCommand {
                 ping: Some(wire::Empty {}),
@@ -207,7 +207,13 @@ impl Broker {
                 producer_id: handle.1,
                 request_id: u64::MAX,
             });
-            self.send(handle.0, BaseCommand { close_producer, ..BaseCommand::default() });
+            self.send(
+                handle.0,
+                BaseCommand {
+                    close_producer,
+                    ..BaseCommand::default()
+                },
+            );
         }
         let consumers = self.consumers.iter().filter(|it| it.1.topic == topic);
         for handle in consumers.map(|it| *it.0).collect::<Vec<_>>() {
@@ -218,7 +224,13 @@ impl Broker {
                 consumer_id: handle.1,
                 request_id: u64::MAX,
             });
-            self.send(handle.0, BaseCommand { close_consumer, ..BaseCommand::default() });
+            self.send(
+                handle.0,
+                BaseCommand {
+                    close_consumer,
+                    ..BaseCommand::default()
+                },
+            );
         }
     }
 
@@ -287,12 +299,20 @@ impl Broker {
     fn task(&mut self, key: u32, rng: &mut Rng, judge: &mut Judge) {
         let tasks = &mut self.connections.get_mut(&key).expect("connected").tasks;
         let lane = tasks[rng.below(tasks.len())].0;
-        let lane = if tasks[0].0 == Lane::Connection { Lane::Connection } else { lane };
+        let lane = if tasks[0].0 == Lane::Connection {
+            Lane::Connection
+        } else {
+            lane
+        };
         let mut left = rng.range(1..10);
         while left > 0 {
             left -= 1;
-            let Some(connection) = self.connections.get_mut(&key) else { return };
-            let Some(at) = connection.tasks.iter().position(|task| task.0 == lane) else { return };
+            let Some(connection) = self.connections.get_mut(&key) else {
+                return;
+            };
+            let Some(at) = connection.tasks.iter().position(|task| task.0 == lane) else {
+                return;
+            };
             let (_, frame) = connection.tasks.remove(at);
             self.command(key, lane, frame, rng, judge);
         }
@@ -304,19 +324,38 @@ impl Broker {
         let receipts: Vec<_> = state.receipts.drain(..count).collect();
         for receipt in receipts {
             let send_receipt = Some(receipt);
-            self.send(producer.0, BaseCommand { send_receipt, ..BaseCommand::default() });
+            self.send(
+                producer.0,
+                BaseCommand {
+                    send_receipt,
+                    ..BaseCommand::default()
+                },
+            );
         }
     }
 
     fn end_of_topic(&mut self, consumer: Handle) {
         self.consumers.get_mut(&consumer).expect("listed").told_end = true;
-        let end_of_topic = Some(wire::EndOfTopic { consumer_id: consumer.1 });
-        self.send(consumer.0, BaseCommand { end_of_topic, ..BaseCommand::default() });
+        let end_of_topic = Some(wire::EndOfTopic {
+            consumer_id: consumer.1,
+        });
+        self.send(
+            consumer.0,
+            BaseCommand {
+                end_of_topic,
+                ..BaseCommand::default()
+            },
+        );
     }
 }
 
 fn lane_of(command: &BaseCommand) -> Lane {
-    let BaseCommand { producer, send, close_producer, .. } = command;
+    let BaseCommand {
+        producer,
+        send,
+        close_producer,
+        ..
+    } = command;
     let producer = producer.as_ref().map(|it| it.producer_id);
     let producer = producer.or(send.as_ref().map(|it| it.producer_id));
     let producer = producer.or(close_producer.as_ref().map(|it| it.producer_id));

@@ -5,9 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use prost::Message;
 
 use super::{
-    broker::{
-        Broker, CONSUMER_BUSY, Consumer, Lane, PRODUCER_BUSY, Producer, SERVICE_NOT_READY,
-    },
+    broker::{Broker, CONSUMER_BUSY, Consumer, Lane, PRODUCER_BUSY, Producer, SERVICE_NOT_READY},
     judge::Judge,
     rng::Rng,
     topic::{Content, EXCLUSIVE, Entry, Handle, Place, Subscription},
@@ -37,34 +35,65 @@ impl Broker {
         }
         let unlucky = self.chaos.request_errors > 0 && rng.one_in(self.chaos.request_errors);
         match command {
-            BaseCommand { connect: Some(connect), .. } => self.connect(key, &connect),
-            BaseCommand { partition_metadata: Some(asked), .. } => {
+            BaseCommand {
+                connect: Some(connect),
+                ..
+            } => self.connect(key, &connect),
+            BaseCommand {
+                partition_metadata: Some(asked),
+                ..
+            } => {
                 self.partition_metadata(key, &asked, unlucky);
             }
-            BaseCommand { lookup: Some(lookup), .. } => self.lookup(key, &lookup, unlucky, rng),
-            BaseCommand { producer: Some(producer), .. } => {
+            BaseCommand {
+                lookup: Some(lookup),
+                ..
+            } => self.lookup(key, &lookup, unlucky, rng),
+            BaseCommand {
+                producer: Some(producer),
+                ..
+            } => {
                 self.create_producer(key, producer, unlucky);
             }
-            BaseCommand { send: Some(send), .. } => {
+            BaseCommand {
+                send: Some(send), ..
+            } => {
                 let body = frame.body.expect("a SEND has a body");
                 self.store((key, send.producer_id), &send, body, judge);
             }
-            BaseCommand { close_producer: Some(close), .. } => {
+            BaseCommand {
+                close_producer: Some(close),
+                ..
+            } => {
                 self.close_producer((key, close.producer_id), close.request_id);
             }
-            BaseCommand { subscribe: Some(subscribe), .. } => {
+            BaseCommand {
+                subscribe: Some(subscribe),
+                ..
+            } => {
                 self.subscribe(key, subscribe, unlucky);
             }
-            BaseCommand { flow: Some(flow), .. } => {
+            BaseCommand {
+                flow: Some(flow), ..
+            } => {
                 let consumer = self.consumer((key, flow.consumer_id));
                 assert!(flow.message_permits > 0, "permits for nothing");
                 consumer.permits += i64::from(flow.message_permits);
                 judge.permits(&consumer.name, consumer.permits);
             }
             BaseCommand { ack: Some(ack), .. } => self.ack(key, &ack, judge),
-            BaseCommand { redeliver: Some(redeliver), .. } => self.redeliver(key, &redeliver),
-            BaseCommand { unsubscribe: Some(asked), .. } => self.unsubscribe(key, &asked, judge),
-            BaseCommand { close_consumer: Some(close), .. } => {
+            BaseCommand {
+                redeliver: Some(redeliver),
+                ..
+            } => self.redeliver(key, &redeliver),
+            BaseCommand {
+                unsubscribe: Some(asked),
+                ..
+            } => self.unsubscribe(key, &asked, judge),
+            BaseCommand {
+                close_consumer: Some(close),
+                ..
+            } => {
                 self.close_consumer((key, close.consumer_id), close.request_id, judge);
             }
             other => panic!("a broker does not expect {other:?}"),
@@ -76,28 +105,57 @@ impl Broker {
     }
 
     fn consumer(&mut self, handle: Handle) -> &mut Consumer {
-        self.consumers.get_mut(&handle).expect("the consumer exists")
+        self.consumers
+            .get_mut(&handle)
+            .expect("the consumer exists")
     }
 
     /// Commands that crossed a close of ours: those that wait for an answer get one.
     fn ignored(&mut self, key: u32, command: &BaseCommand) {
-        let closed = command.close_producer.as_ref().map(|close| close.request_id);
-        let closed = closed.or(command.close_consumer.as_ref().map(|close| close.request_id));
+        let closed = command
+            .close_producer
+            .as_ref()
+            .map(|close| close.request_id);
+        let closed = closed.or(command
+            .close_consumer
+            .as_ref()
+            .map(|close| close.request_id));
         if let Some(request_id) = closed {
             self.succeed(key, request_id);
         } else if let Some(asked) = &command.unsubscribe {
-            self.fail(key, asked.request_id, SERVICE_NOT_READY, "not here any more");
+            self.fail(
+                key,
+                asked.request_id,
+                SERVICE_NOT_READY,
+                "not here any more",
+            );
         }
     }
 
     fn succeed(&mut self, key: u32, request_id: u64) {
         let success = Some(wire::Success { request_id });
-        self.send(key, BaseCommand { success, ..BaseCommand::default() });
+        self.send(
+            key,
+            BaseCommand {
+                success,
+                ..BaseCommand::default()
+            },
+        );
     }
 
     fn fail(&mut self, key: u32, request_id: u64, error: i32, message: &str) {
-        let error = Some(wire::Failure { request_id, error, message: message.into() });
-        self.send(key, BaseCommand { error, ..BaseCommand::default() });
+        let error = Some(wire::Failure {
+            request_id,
+            error,
+            message: message.into(),
+        });
+        self.send(
+            key,
+            BaseCommand {
+                error,
+                ..BaseCommand::default()
+            },
+        );
     }
 
     fn connect(&mut self, key: u32, connect: &wire::Connect) {
@@ -107,7 +165,13 @@ impl Broker {
             protocol_version: Some(21),
             max_message_size: Some(5 << 20),
         });
-        self.send(key, BaseCommand { connected, ..BaseCommand::default() });
+        self.send(
+            key,
+            BaseCommand {
+                connected,
+                ..BaseCommand::default()
+            },
+        );
     }
 
     fn partition_metadata(&mut self, key: u32, asked: &wire::PartitionMetadata, unlucky: bool) {
@@ -118,7 +182,13 @@ impl Broker {
             error: unlucky.then_some(SERVICE_NOT_READY),
             message: unlucky.then(|| "try again".into()),
         });
-        self.send(key, BaseCommand { partition_metadata_response, ..BaseCommand::default() });
+        self.send(
+            key,
+            BaseCommand {
+                partition_metadata_response,
+                ..BaseCommand::default()
+            },
+        );
     }
 
     fn lookup(&mut self, key: u32, lookup: &wire::Lookup, unlucky: bool, rng: &mut Rng) {
@@ -128,7 +198,11 @@ impl Broker {
         let redirected = lookup.authoritative != Some(true)
             && self.chaos.redirects > 0
             && rng.one_in(self.chaos.redirects);
-        let target = if redirected { rng.below(self.hosts) } else { owner };
+        let target = if redirected {
+            rng.below(self.hosts)
+        } else {
+            owner
+        };
         // Names for even hosts, addresses for odd ones.
         let url = match target % 2 {
             0 => format!("pulsar://broker-{target}:6650"),
@@ -150,7 +224,13 @@ impl Broker {
             message: unlucky.then(|| "try again".into()),
             proxy_through_service_url: Some(false),
         });
-        self.send(key, BaseCommand { lookup_response, ..BaseCommand::default() });
+        self.send(
+            key,
+            BaseCommand {
+                lookup_response,
+                ..BaseCommand::default()
+            },
+        );
     }
 
     pub(crate) fn topic(&self, name: &str) -> usize {
@@ -179,23 +259,37 @@ impl Broker {
             last_sequence_id: None,
             receipts: std::collections::VecDeque::new(),
         };
-        assert!(self.producers.insert(handle, state).is_none(), "{handle:?} exists");
+        assert!(
+            self.producers.insert(handle, state).is_none(),
+            "{handle:?} exists"
+        );
         let producer_success = Some(wire::ProducerSuccess {
             request_id: asked.request_id,
             producer_name: name,
             last_sequence_id: Some(-1),
             producer_ready: Some(true),
         });
-        self.send(key, BaseCommand { producer_success, ..BaseCommand::default() });
+        self.send(
+            key,
+            BaseCommand {
+                producer_success,
+                ..BaseCommand::default()
+            },
+        );
     }
 
     fn store(&mut self, handle: Handle, send: &wire::Send, body: Body, judge: &mut Judge) {
         let metadata = MessageMetadata::decode(&*body.metadata).expect("metadata");
-        let producer = self.producers.get_mut(&handle).expect("the producer exists");
+        let producer = self
+            .producers
+            .get_mut(&handle)
+            .expect("the producer exists");
         assert_eq!(metadata.producer_name, producer.name, "the producer's name");
         assert_eq!(metadata.sequence_id, send.sequence_id, "one sequence id");
         assert!(
-            producer.last_sequence_id.is_none_or(|last| last < send.sequence_id),
+            producer
+                .last_sequence_id
+                .is_none_or(|last| last < send.sequence_id),
             "sequence ids ascend"
         );
         producer.last_sequence_id = Some(send.sequence_id);
@@ -205,7 +299,9 @@ impl Broker {
         assert_eq!(size, Some(body.payload.len()), "uncompressed size");
         assert!(
             metadata.publish_time <= self.wall_ms && metadata.publish_time + 600_000 > self.wall_ms,
-            "publish time {}, now {}", metadata.publish_time, self.wall_ms
+            "publish time {}, now {}",
+            metadata.publish_time,
+            self.wall_ms
         );
         let content = Content {
             payload: body.payload.clone(),
@@ -240,7 +336,13 @@ impl Broker {
         let producer = self.producers.remove(&handle).expect("the producer exists");
         for receipt in producer.receipts {
             let send_receipt = Some(receipt);
-            self.send(handle.0, BaseCommand { send_receipt, ..BaseCommand::default() });
+            self.send(
+                handle.0,
+                BaseCommand {
+                    send_receipt,
+                    ..BaseCommand::default()
+                },
+            );
         }
         self.succeed(handle.0, request_id);
     }
@@ -265,7 +367,12 @@ impl Broker {
             .or_insert_with(|| Subscription::new(asked.sub_type, durable, start));
         let busy = subscription.kind != asked.sub_type || asked.sub_type == EXCLUSIVE;
         if busy && !subscription.consumers.is_empty() {
-            self.fail(key, asked.request_id, CONSUMER_BUSY, "somebody else consumes");
+            self.fail(
+                key,
+                asked.request_id,
+                CONSUMER_BUSY,
+                "somebody else consumes",
+            );
             return;
         }
         subscription.kind = asked.sub_type;
@@ -278,18 +385,29 @@ impl Broker {
             epoch: asked.consumer_epoch,
             told_end: false,
         };
-        assert!(self.consumers.insert(handle, state).is_none(), "{handle:?} exists");
+        assert!(
+            self.consumers.insert(handle, state).is_none(),
+            "{handle:?} exists"
+        );
         self.succeed(key, asked.request_id);
     }
 
     fn ack(&mut self, key: u32, ack: &wire::Ack, judge: &mut Judge) {
-        let consumer = self.consumers.get(&(key, ack.consumer_id)).expect("the consumer exists");
+        let consumer = self
+            .consumers
+            .get(&(key, ack.consumer_id))
+            .expect("the consumer exists");
         let topic = &mut self.topics[consumer.topic];
         let entries = &topic.entries;
-        let subscription = topic.subscriptions.get_mut(&consumer.subscription).expect("subscribed");
+        let subscription = topic
+            .subscriptions
+            .get_mut(&consumer.subscription)
+            .expect("subscribed");
         for id in &ack.message_id {
             let find = |entry: &Entry| entry.id.cmp(&(id.ledger_id, id.entry_id));
-            let at = entries.binary_search_by(find).expect("acknowledges what exists");
+            let at = entries
+                .binary_search_by(find)
+                .expect("acknowledges what exists");
             let size = entries[at].messages.len();
             if ack.ack_type == 1 {
                 let done = if id.ack_set.is_empty() { at + 1 } else { at };
@@ -300,10 +418,16 @@ impl Broker {
             }
             let done: BTreeSet<_> = match id.ack_set.is_empty() {
                 true => (0..size).collect(),
-                false => (0..size).filter(|member| !bit(&id.ack_set, *member)).collect(),
+                false => (0..size)
+                    .filter(|member| !bit(&id.ack_set, *member))
+                    .collect(),
             };
             for member in &done {
-                let place = Place { topic: consumer.topic, entry: at, member: *member };
+                let place = Place {
+                    topic: consumer.topic,
+                    entry: at,
+                    member: *member,
+                };
                 judge.may_ack(&consumer.name, place);
             }
             if id.ack_set.is_empty() || done.len() == size {
@@ -317,16 +441,29 @@ impl Broker {
                 consumer_id: ack.consumer_id,
                 request_id: Some(request_id),
             });
-            self.send(key, BaseCommand { ack_response, ..BaseCommand::default() });
+            self.send(
+                key,
+                BaseCommand {
+                    ack_response,
+                    ..BaseCommand::default()
+                },
+            );
         }
     }
 
     fn redeliver(&mut self, key: u32, asked: &wire::Redeliver) {
         let handle = (key, asked.consumer_id);
-        let consumer = self.consumers.get_mut(&handle).expect("the consumer exists");
+        let consumer = self
+            .consumers
+            .get_mut(&handle)
+            .expect("the consumer exists");
         consumer.epoch = asked.consumer_epoch.or(consumer.epoch);
         let topic = &mut self.topics[consumer.topic];
-        let named: Vec<_> = asked.message_ids.iter().filter_map(|id| topic.find(id)).collect();
+        let named: Vec<_> = asked
+            .message_ids
+            .iter()
+            .filter_map(|id| topic.find(id))
+            .collect();
         let subscription = topic.subscriptions.get_mut(&consumer.subscription);
         subscription.expect("subscribed").redeliver(handle, &named);
     }
@@ -356,7 +493,8 @@ impl Broker {
                 let size = topic.entries[place.entry].messages.len();
                 let members = (0..size).map(|member| Place { member, ..*place });
                 // Without batch index acknowledgement only whole entries count.
-                let whole = self.batch_index_acks || members.into_iter().all(|it| owed.contains(&it));
+                let whole =
+                    self.batch_index_acks || members.into_iter().all(|it| owed.contains(&it));
                 assert!(
                     !whole || subscription.is_acked(place.entry, place.member),
                     "{} closes, its acknowledgement of {place:?} never came",
@@ -378,21 +516,36 @@ impl Broker {
         judge: &mut Judge,
     ) {
         let topic = &mut self.topics[index];
-        let Some(subscription) = topic.subscriptions.get_mut(name) else { return };
+        let Some(subscription) = topic.subscriptions.get_mut(name) else {
+            return;
+        };
         let ready = |it: Handle| {
             self.connections[&it.0].stalled_until <= now && self.consumers[&it].permits > 0
         };
         let chance = rng.below(1 << 20);
-        let Some((at, handle)) = subscription.next(&topic.entries, chance, ready) else { return };
+        let Some((at, handle)) = subscription.next(&topic.entries, chance, ready) else {
+            return;
+        };
         let entry = &topic.entries[at];
         let size = entry.messages.len();
         let (redeliveries, left) = subscription.sent(at, handle, size);
         let consumer = self.consumers.get_mut(&handle).expect("dispatched to it");
         consumer.permits -= i64::try_from(left.len()).expect("small");
         for member in &left {
-            judge.offered(&consumer.name, Place { topic: index, entry: at, member: *member });
+            judge.offered(
+                &consumer.name,
+                Place {
+                    topic: index,
+                    entry: at,
+                    member: *member,
+                },
+            );
         }
-        let ack_set = if left.len() < size { ack_set(&left, size) } else { Vec::new() };
+        let ack_set = if left.len() < size {
+            ack_set(&left, size)
+        } else {
+            Vec::new()
+        };
         let deliver = wire::Deliver {
             consumer_id: handle.1,
             message_id: MessageIdData {
@@ -404,14 +557,19 @@ impl Broker {
             ack_set,
             consumer_epoch: consumer.epoch,
         };
-        let command = BaseCommand { deliver: Some(deliver), ..BaseCommand::default() };
+        let command = BaseCommand {
+            deliver: Some(deliver),
+            ..BaseCommand::default()
+        };
         let out = &mut self.connections.get_mut(&handle.0).expect("connected").out;
         wire::put_frame(out, command, Some(&entry.body));
     }
 }
 
 fn bit(words: &[i64], index: usize) -> bool {
-    words.get(index / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
+    words
+        .get(index / 64)
+        .is_some_and(|word| word >> (index % 64) & 1 == 1)
 }
 
 fn ack_set(left: &[usize], size: usize) -> Vec<i64> {
@@ -423,5 +581,8 @@ fn ack_set(left: &[usize], size: usize) -> Vec<i64> {
 }
 
 pub(crate) fn properties(pairs: Vec<KeyValue>) -> BTreeMap<String, String> {
-    pairs.into_iter().map(|pair| (pair.key, pair.value)).collect()
+    pairs
+        .into_iter()
+        .map(|pair| (pair.key, pair.value))
+        .collect()
 }

@@ -23,13 +23,21 @@ pub(crate) fn check(text: &str, topic: usize, broker: &Broker) -> Place {
     assert!(payload == content.payload, "payload of {place:?}");
     assert_eq!(string("key"), content.key.as_deref(), "key of {place:?}");
     let properties = fields["properties"].as_object().expect("an object");
-    assert_eq!(properties.len(), content.properties.len(), "properties of {place:?}");
+    assert_eq!(
+        properties.len(),
+        content.properties.len(),
+        "properties of {place:?}"
+    );
     for (name, value) in &content.properties {
         assert_eq!(properties[name], *value, "property of {place:?}");
     }
     let millis = |name| string(name).map(|time| time.parse::<jiff::Timestamp>().expect("a time"));
     let millis = |name| millis(name).map(|time| u64::try_from(time.as_millisecond()).expect("AD"));
-    assert_eq!(millis("publishTime"), Some(entry.publish_time), "of {place:?}");
+    assert_eq!(
+        millis("publishTime"),
+        Some(entry.publish_time),
+        "of {place:?}"
+    );
     assert_eq!(millis("eventTime"), content.event_time, "of {place:?}");
     assert!(fields["redeliveryCount"].is_u64(), "of {place:?}");
     assert_eq!(

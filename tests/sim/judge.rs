@@ -23,6 +23,17 @@ pub(crate) struct Consuming {
     pub(crate) cuts: u32,
 }
 
+impl Consuming {
+    /// A session that may hold so many messages; readers have no subscription of their own.
+    pub(crate) fn new(receiver_queue_size: usize, subscription: Option<SubscriptionKey>) -> Self {
+        Self {
+            limit: i64::try_from(receiver_queue_size.max(1)).expect("small"),
+            subscription,
+            ..Self::default()
+        }
+    }
+}
+
 /// What is known of one producing session, by its producer name.
 #[derive(Debug, Default)]
 pub(crate) struct Producing {
@@ -50,10 +61,17 @@ impl Judge {
         let producing = self.producing.get_mut(producer).expect("a known producer");
         let number = number_in(&content.payload);
         let published = producing.published.get(number);
-        assert_eq!(published, Some(content), "{producer} {number} was stored as published");
+        assert_eq!(
+            published,
+            Some(content),
+            "{producer} {number} was stored as published"
+        );
         match producing.stored.get(&number) {
             Some(before) => {
-                assert!(producing.cuts > 0, "{producer} {number} is stored twice without a cut");
+                assert!(
+                    producing.cuts > 0,
+                    "{producer} {number} is stored twice without a cut"
+                );
                 assert_eq!(*before, sequence_id, "a resend keeps its sequence id");
             }
             None => {
@@ -90,7 +108,10 @@ impl Judge {
     /// The broker got permits; it now has so many.
     pub(crate) fn permits(&self, consumer: &str, permits: i64) {
         let limit = self.consuming[consumer].limit;
-        assert!(permits <= limit, "{consumer} gave {permits} permits, its limit is {limit}");
+        assert!(
+            permits <= limit,
+            "{consumer} gave {permits} permits, its limit is {limit}"
+        );
     }
 
     /// The broker sends a message.
@@ -113,7 +134,10 @@ impl Judge {
 
     /// A client sends an acknowledgement.
     pub(crate) fn acked(&mut self, consumer: &str, place: Place) {
-        let subscription = self.consuming[consumer].subscription.clone().expect("a consumer");
+        let subscription = self.consuming[consumer]
+            .subscription
+            .clone()
+            .expect("a consumer");
         self.acked.entry(subscription).or_default().insert(place);
     }
 
@@ -144,7 +168,10 @@ impl Judge {
 
 /// Payloads of scripted producers begin with their number.
 pub(crate) fn number_in(payload: &[u8]) -> usize {
-    let digits = payload.split(|byte| *byte == b':').next().unwrap_or_default();
+    let digits = payload
+        .split(|byte| *byte == b':')
+        .next()
+        .unwrap_or_default();
     let digits = std::str::from_utf8(digits).unwrap_or_default();
     digits.parse().expect("a payload of ours")
 }

@@ -52,6 +52,12 @@ impl Producer {
         }
     }
 
+    /// Whether it has something to say.
+    pub(crate) fn restless(&self, quiet: bool) -> bool {
+        let done = self.awaited.is_empty() && self.nonsense == 0;
+        done || (self.sent < self.planned && !quiet)
+    }
+
     pub(super) fn act(&mut self, name: &str, ws: &mut WebSocket, scene: &mut Scene<'_>) -> Wish {
         if self.sent < self.planned && !scene.quiet {
             for _ in 0..scene.rng.range(1..12) {
@@ -112,13 +118,22 @@ impl Producer {
         let json: Value = serde_json::from_str(text).expect("JSON");
         let string = |field: &str| json[field].as_str();
         let result = string("result").expect("a result");
-        assert!(text.ends_with(r#""errorCode":0,"schemaVersion":0}"#), "{text}");
+        assert!(
+            text.ends_with(r#""errorCode":0,"schemaVersion":0}"#),
+            "{text}"
+        );
         if result == "send-error:3" {
             assert!(json.get("context").is_none(), "{text}");
-            self.nonsense = self.nonsense.checked_sub(1).expect("one nonsense, one reply");
+            self.nonsense = self
+                .nonsense
+                .checked_sub(1)
+                .expect("one nonsense, one reply");
             return;
         }
-        let number: usize = string("context").expect("a context").parse().expect("a number");
+        let number: usize = string("context")
+            .expect("a context")
+            .parse()
+            .expect("a number");
         let awaited = self.awaited.remove(&number);
         let awaited = awaited.unwrap_or_else(|| panic!("{name}: a second reply to {number}"));
         match result {
@@ -126,7 +141,10 @@ impl Producer {
                 assert_eq!(awaited, Awaited::Ok, "{text}");
                 self.stored(name, number, string("messageId").expect("an id"), scene);
                 let before = self.ok.back().copied();
-                assert!(before < Some(number), "{name}: ok of {number} after that of {before:?}");
+                assert!(
+                    before < Some(number),
+                    "{name}: ok of {number} after that of {before:?}"
+                );
                 self.ok.push_back(number);
             }
             "send-error:7" => assert_eq!(awaited, Awaited::Encoding, "{text}"),
@@ -187,6 +205,8 @@ pub(crate) fn content(number: usize, large: bool, rng: &mut Rng) -> Content {
         payload,
         key,
         properties: properties.collect(),
-        event_time: rng.one_in(3).then(|| 1_600_000_000_000 + rng.next() % 1_000_000),
+        event_time: rng
+            .one_in(3)
+            .then(|| 1_600_000_000_000 + rng.next() % 1_000_000),
     }
 }

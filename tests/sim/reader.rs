@@ -37,7 +37,8 @@ impl Reader {
 
     /// Whether everything there is has come.
     pub(crate) fn caught_up(&self, topic: &Topic) -> bool {
-        self.next.is_none_or(|next| next.entry == topic.entries.len())
+        self.next
+            .is_none_or(|next| next.entry == topic.entries.len())
     }
 
     pub(super) fn act(&mut self, ws: &mut WebSocket, scene: &mut Scene<'_>) -> Wish {
@@ -46,7 +47,9 @@ impl Reader {
             false => scene.rng.below(self.owed + 1),
         };
         for _ in 0..count {
-            let word = *scene.rng.pick(&["{}", r#"{"type":"permit","permitMessages":7}"#]);
+            let word = *scene
+                .rng
+                .pick(&["{}", r#"{"type":"permit","permitMessages":7}"#]);
             ws.text(scene.rng, word);
         }
         self.owed -= count;
@@ -61,7 +64,10 @@ impl Reader {
         let place = delivery::check(text, self.topic, scene.broker);
         scene.judge.received(name, place);
         assert_eq!(self.next.unwrap_or(place), place, "{name}: what comes next");
-        assert!(place.entry >= self.from, "{name}: {place:?} is older than asked for");
+        assert!(
+            place.entry >= self.from,
+            "{name}: {place:?} is older than asked for"
+        );
         self.next = Some(after(&scene.broker.topics[self.topic], place));
         self.owed += 1;
         assert!(
@@ -77,7 +83,14 @@ impl Reader {
 pub(crate) fn after(topic: &Topic, place: Place) -> Place {
     let last = place.member + 1 >= topic.entries[place.entry].messages.len();
     match last {
-        true => Place { entry: place.entry + 1, member: 0, ..place },
-        false => Place { member: place.member + 1, ..place },
+        true => Place {
+            entry: place.entry + 1,
+            member: 0,
+            ..place
+        },
+        false => Place {
+            member: place.member + 1,
+            ..place
+        },
     }
 }

@@ -93,7 +93,9 @@ impl Topic {
     /// Where an id is, if it is here.
     pub(crate) fn find(&self, id: &MessageIdData) -> Option<usize> {
         let id = (id.ledger_id, id.entry_id);
-        self.entries.binary_search_by_key(&id, |entry| entry.id).ok()
+        self.entries
+            .binary_search_by_key(&id, |entry| entry.id)
+            .ok()
     }
 
     /// The first entry behind a reader's start position, as Pulsar's non-durable cursors have it:
@@ -181,9 +183,10 @@ impl Subscription {
             }
             return;
         }
-        let held = self.pending.iter().filter(|held| {
-            *held.1 == consumer && (named.is_empty() || named.contains(held.0))
-        });
+        let held = self
+            .pending
+            .iter()
+            .filter(|held| *held.1 == consumer && (named.is_empty() || named.contains(held.0)));
         let held: Vec<_> = held.map(|held| *held.0).collect();
         for entry in held {
             self.pending.remove(&entry);
@@ -220,7 +223,9 @@ impl Subscription {
         let mut blocked = BTreeSet::new();
         for entry in self.replay.iter().copied().chain(fresh) {
             let key = key(entry);
-            let hash = key.bytes().fold(7, |hash, byte| hash * 31 % 9973 + usize::from(byte));
+            let hash = key
+                .bytes()
+                .fold(7, |hash, byte| hash * 31 % 9973 + usize::from(byte));
             let consumer = *self.consumers.get(hash % self.consumers.len().max(1))?;
             let elsewhere = self
                 .pending
@@ -235,7 +240,12 @@ impl Subscription {
     }
 
     /// An entry is sent; tells how often it was asked for again, and which members remain.
-    pub(crate) fn sent(&mut self, entry: usize, consumer: Handle, size: usize) -> (u32, Vec<usize>) {
+    pub(crate) fn sent(
+        &mut self,
+        entry: usize,
+        consumer: Handle,
+        size: usize,
+    ) -> (u32, Vec<usize>) {
         if !self.replay.remove(&entry) {
             // Key_Shared may pass by entries that wait for their consumer.
             if self.kind == KEY_SHARED {

@@ -65,7 +65,12 @@ impl WebSocket {
             }
         }
         frame.extend_from_slice(&mask);
-        frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, key)| byte ^ key));
+        frame.extend(
+            payload
+                .iter()
+                .zip(mask.iter().cycle())
+                .map(|(byte, key)| byte ^ key),
+        );
         self.put(&frame);
     }
 
@@ -104,25 +109,42 @@ impl WebSocket {
     /// The next thing the server said.
     pub(crate) fn next(&mut self) -> Option<Incoming> {
         let before = self.input.len();
-        let incoming = if self.open { self.next_frame() } else { self.head() };
+        let incoming = if self.open {
+            self.next_frame()
+        } else {
+            self.head()
+        };
         self.read += (before - self.input.len()) as u64;
         incoming
     }
 
     fn head(&mut self) -> Option<Incoming> {
         let end = self.input.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
-        let head = std::str::from_utf8(&self.input[..end]).expect("an ASCII head").to_owned();
-        let status = head.get(9..12).and_then(|code| code.parse().ok()).expect("a status");
+        let head = std::str::from_utf8(&self.input[..end])
+            .expect("an ASCII head")
+            .to_owned();
+        let status = head
+            .get(9..12)
+            .and_then(|code| code.parse().ok())
+            .expect("a status");
         if status != 101 {
-            let length = header(&head, "content-length").map_or(0, |len| len.parse().expect("a length"));
+            let length =
+                header(&head, "content-length").map_or(0, |len| len.parse().expect("a length"));
             let body = self.input.get(end..end + length)?;
             let body = String::from_utf8_lossy(body).into_owned();
             self.input.drain(..end + length);
             assert!(self.input.is_empty(), "nothing follows a refusal");
             return Some(Incoming::Refused(status, body));
         }
-        assert_eq!(header(&head, "sec-websocket-accept"), Some(ACCEPT), "{head}");
-        assert!(header(&head, "sec-websocket-extensions").is_none(), "none was offered");
+        assert_eq!(
+            header(&head, "sec-websocket-accept"),
+            Some(ACCEPT),
+            "{head}"
+        );
+        assert!(
+            header(&head, "sec-websocket-extensions").is_none(),
+            "none was offered"
+        );
         self.input.drain(..end);
         self.open = true;
         Some(Incoming::Open)
@@ -130,9 +152,15 @@ impl WebSocket {
 
     fn next_frame(&mut self) -> Option<Incoming> {
         loop {
-            let [first, second, ..] = *self.input else { return None };
+            let [first, second, ..] = *self.input else {
+                return None;
+            };
             assert!(!self.closed, "nothing follows a close frame");
-            assert_eq!(first & 0xf0, 0x80, "the server does not fragment, no extension is on");
+            assert_eq!(
+                first & 0xf0,
+                0x80,
+                "the server does not fragment, no extension is on"
+            );
             assert_eq!(second & 0x80, 0, "the server does not mask");
             let (header, len) = match second {
                 126 => {
@@ -141,7 +169,10 @@ impl WebSocket {
                 }
                 127 => {
                     let len = self.input.get(2..10)?.try_into().expect("eight bytes");
-                    (10, usize::try_from(u64::from_be_bytes(len)).expect("a length"))
+                    (
+                        10,
+                        usize::try_from(u64::from_be_bytes(len)).expect("a length"),
+                    )
                 }
                 len => (2, usize::from(len)),
             };
