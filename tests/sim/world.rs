@@ -8,16 +8,16 @@ use std::{collections::VecDeque, hash::Hasher, net::SocketAddr, sync::Arc};
 use pulsar_ws_fast::{
     config::Config,
     pulsar::ResolveKey,
-    shard::{Effect, Shard},
+    shard::Shard,
     timer::{Instant, Now},
 };
 
 use super::{
-    actor::{Actor, End, Role, Scene, Stage},
+    actor::{Actor, Role, Scene, Stage},
     broker::Broker,
     judge::Judge,
     rng::Rng,
-    socket::{BrokerSocket, ClientSocket, Write},
+    socket::{BrokerSocket, ClientSocket},
 };
 
 /// 2026-01-01, so that times are real ones.
@@ -38,6 +38,8 @@ macro_rules! scene {
     };
 }
 
+pub(super) use scene;
+
 /// A client with its socket.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -54,9 +56,9 @@ pub(crate) struct World {
     /// By slot; a slot has one client at a time.
     pub(crate) clients: Vec<Option<Client>>,
     pub(crate) links: Vec<BrokerSocket>,
-    resolving: Vec<(ResolveKey, String, u16)>,
+    pub(super) resolving: Vec<(ResolveKey, String, u16)>,
     pub(crate) now: u64,
-    next_connection: u32,
+    pub(super) next_connection: u32,
     /// Bytes that a kernel holds for a client that does not read.
     pub(crate) capacity: usize,
     pub(crate) quiet: bool,
@@ -67,7 +69,7 @@ pub(crate) struct World {
     /// One connect in so many fails; 0: none.
     pub(crate) connect_errors: usize,
     pub(crate) drained: bool,
-    broker_idle: bool,
+    pub(super) broker_idle: bool,
     pub(crate) trace: Trace,
 }
 
@@ -275,180 +277,6 @@ impl World {
         }
     }
 
-    fn to_shard(&mut self, slot: usize) {
-        let now = self.now();
-        let Some(Client { actor, socket }) = &mut self.clients[slot] else {
-            return;
-        };
-        let mut bytes = socket.to_shard.piece(&mut self.rng);
-        self.shard.handle_client_bytes(now, socket.key, &mut bytes);
-        socket.arrived += bytes.len() as u64;
-        socket.reading = self.shard.reads_client(socket.key);
-        let consumes = matches!(actor.role, Role::Consumer(_));
-        self.effects();
-        let taken = self.clients[slot].as_ref();
-        let taken = taken.is_some_and(|it| it.socket.reading || it.socket.finished.is_some());
-        if consumes && taken {
-            self.settle(slot);
-        }
-    }
-
-    /// Acknowledgements that arrived count from now on.
-    fn settle(&mut self, slot: usize) {
-        let Some(Client { actor, socket }) = &mut self.clients[slot] else {
-            return;
-        };
-        let all_told = !socket.wants_write;
-        let told = all_told.then_some(socket.told);
-        if let Role::Consumer(consumer) = &mut actor.role {
-            consumer.settle(&actor.name, socket.arrived, told, &mut self.judge);
-        }
-    }
-
-    fn to_client(&mut self, slot: usize) {
-        let Some(Client { actor, socket }) = &mut self.clients[slot] else {
-            return;
-        };
-        let bytes = socket.to_client.piece(&mut self.rng);
-        let ended = bytes.is_empty() && socket.to_client.closed;
-        let mut scene = scene!(self);
-        actor.bytes(&bytes, &mut scene);
-        if ended && actor.end.is_none() {
-            actor.end = Some(End::Dropped);
-        }
-        if ended {
-            self.ended(slot);
-        }
-    }
-
-    fn act(&mut self, slot: usize) {
-        let Some(Client { actor, .. }) = &mut self.clients[slot] else {
-            return;
-        };
-        let mut scene = scene!(self);
-        actor.act(&mut scene);
-        if actor.end.is_some() {
-            self.ended(slot);
-        }
-    }
-
-    /// The client is gone; the shard is told unless it ended the session itself.
-    fn ended(&mut self, slot: usize) {
-        let Some(Client { actor, socket }) = self.clients[slot].take() else {
-            return;
-        };
-        self.trace
-            .note(format!("{} ends: {:?}", actor.name, actor.end));
-        if socket.finished.is_none() && !socket.to_client.closed {
-            self.shard
-                .handle_client_closed(self.now(), socket.key, "gone");
-            return;
-        }
-        let orderly = actor.end == Some(End::Closed(Some(1000)));
-        let drained = actor.end == Some(End::Closed(Some(1001))) && !self.faults;
-        if let (Role::Producer(producer), true) = (&actor.role, orderly || drained) {
-            let scene = scene!(self);
-            producer.nothing_unconfirmed(&actor.name, &scene);
-        }
-    }
-
-    fn client_write(&mut self, slot: usize) {
-        let now = self.now();
-        let Some(Client { socket, .. }) = &mut self.clients[slot] else {
-            return;
-        };
-        if let Some(write) = &mut socket.writing {
-            let done = write.progress(&mut socket.to_client, self.capacity);
-            let known = socket.finished.is_none();
-            if !done {
-                if known {
-                    self.shard.handle_client_progress(now, socket.key);
-                }
-                return;
-            }
-            let write = socket.writing.take().expect("just looked at");
-            if known {
-                let key = socket.key;
-                self.shard.handle_client_written(now, key, write.buffer);
-                self.effects();
-                self.take_outbox(slot);
-            }
-        } else if let Some(last) = &mut socket.finished {
-            socket.to_client.push(&std::mem::take(last));
-            socket.to_client.closed = true;
-        }
-    }
-
-    /// Begins the write that waited for the one before.
-    fn take_outbox(&mut self, slot: usize) {
-        let Some(Client { socket, .. }) = &mut self.clients[slot] else {
-            return;
-        };
-        if !socket.wants_write || socket.writing.is_some() || socket.finished.is_some() {
-            return;
-        }
-        socket.wants_write = false;
-        if let Some(bytes) = self.shard.take_client_outbox(socket.key) {
-            assert!(!bytes.is_empty(), "a write of nothing");
-            socket.told += bytes.len() as u64;
-            socket.writing = Some(Write::new(bytes));
-        }
-    }
-
-    fn connected(&mut self, link: usize) {
-        let now = self.now();
-        let socket = &mut self.links[link];
-        if self.connect_errors > 0 && self.rng.one_in(self.connect_errors) {
-            let socket = self.links.remove(link);
-            self.shard
-                .handle_disconnected(now, socket.key, "connection refused");
-            return;
-        }
-        socket.up = true;
-        self.broker.accept(socket.connection, socket.host);
-        self.shard.handle_connected(now, socket.key);
-    }
-
-    fn link_write(&mut self, link: usize) {
-        let socket = &mut self.links[link];
-        let Some(write) = &mut socket.writing else {
-            return;
-        };
-        if !write.progress(&mut socket.to_broker, self.capacity) {
-            return;
-        }
-        socket.writing = None;
-        if socket.wants_write {
-            socket.wants_write = false;
-            socket.writing = self.shard.take_broker_outbox(socket.key).map(Write::new);
-        }
-    }
-
-    fn resolve(&mut self, index: usize) {
-        let (request, host, port) = self.resolving.swap_remove(index);
-        let host = host.strip_prefix("broker-").expect("a host of ours");
-        let host: u8 = host.parse().expect("a host of ours");
-        let answer = if self.connect_errors > 0 && self.rng.one_in(self.connect_errors) {
-            Err("no such name, for now".to_owned())
-        } else {
-            Ok(vec![SocketAddr::from(([10, 0, 0, host + 1], port))])
-        };
-        self.shard.handle_resolved(self.now(), request, answer);
-    }
-
-    /// A connection to a broker breaks, wherever its bytes are.
-    pub(crate) fn cut(&mut self, link: usize) {
-        let socket = self.links.remove(link);
-        self.trace.note(format!("{} is cut", socket.connection));
-        if socket.up {
-            self.broker.disconnected(socket.connection, &mut self.judge);
-        }
-        self.shard
-            .handle_disconnected(self.now(), socket.key, "reset by peer");
-        self.effects();
-        self.broker_idle = false;
-    }
-
     /// Moves what the actors and the broker have to say into their pipes.
     pub(crate) fn carry(&mut self) {
         for client in self.clients.iter_mut().flatten() {
@@ -479,108 +307,5 @@ impl World {
     /// Something about the broker changed from outside.
     pub(crate) fn wake_broker(&mut self) {
         self.broker_idle = false;
-    }
-
-    fn slot_of(&self, key: pulsar_ws_fast::session::SessionKey) -> Option<usize> {
-        let held = |client: &Option<Client>| client.as_ref().is_some_and(|it| it.socket.key == key);
-        self.clients.iter().position(held)
-    }
-
-    /// Does what the shard wants, until it wants nothing.
-    pub(crate) fn effects(&mut self) {
-        while let Some(effect) = self.shard.poll_effect() {
-            self.trace.note(brief(&effect));
-            match effect {
-                Effect::WriteClient(key) => {
-                    let Some(slot) = self.slot_of(key) else {
-                        continue;
-                    };
-                    if let Some(client) = &mut self.clients[slot] {
-                        client.socket.wants_write = true;
-                    }
-                    self.take_outbox(slot);
-                }
-                Effect::WriteBroker(key) => {
-                    let link = self.links.iter_mut().find(|link| link.key == key);
-                    let link = link.expect("a write to a connection that exists");
-                    match link.writing {
-                        Some(_) => link.wants_write = true,
-                        None => link.writing = self.shard.take_broker_outbox(key).map(Write::new),
-                    }
-                }
-                Effect::Read(key) => {
-                    if let Some(slot) = self.slot_of(key)
-                        && let Some(client) = &mut self.clients[slot]
-                    {
-                        client.socket.reading = self.shard.reads_client(key);
-                        self.settle(slot);
-                    }
-                }
-                Effect::Finish { client, last } => {
-                    let Some(slot) = self.slot_of(client) else {
-                        continue;
-                    };
-                    if let Some(client) = &mut self.clients[slot] {
-                        client.socket.finished = Some(last);
-                    }
-                }
-                Effect::Abort(key) => {
-                    let Some(slot) = self.slot_of(key) else {
-                        continue;
-                    };
-                    if let Some(mut client) = self.clients[slot].take() {
-                        client.actor.end = Some(End::Dropped);
-                        self.trace.note(format!("{} is dropped", client.actor.name));
-                    }
-                }
-                Effect::Connect {
-                    connection,
-                    address,
-                } => {
-                    let SocketAddr::V4(address) = address else {
-                        panic!("{address}")
-                    };
-                    let host = usize::from(address.ip().octets()[3]) - 1;
-                    assert!(
-                        host < self.broker.hosts && address.port() == 6650,
-                        "{address}"
-                    );
-                    self.next_connection += 1;
-                    self.links.push(BrokerSocket {
-                        key: connection,
-                        connection: self.next_connection,
-                        host,
-                        up: false,
-                        to_broker: super::socket::Pipe::default(),
-                        to_shard: super::socket::Pipe::default(),
-                        writing: None,
-                        wants_write: false,
-                    });
-                }
-                Effect::Disconnect(key) => {
-                    let link = self.links.iter().position(|link| link.key == key);
-                    let socket = self.links.remove(link.expect("a connection that exists"));
-                    if socket.up {
-                        self.broker.disconnected(socket.connection, &mut self.judge);
-                    }
-                }
-                Effect::Resolve {
-                    request,
-                    host,
-                    port,
-                } => self.resolving.push((request, host, port)),
-                Effect::Drained => {
-                    assert!(!self.drained, "drained twice");
-                    self.drained = true;
-                }
-            }
-        }
-    }
-}
-
-fn brief(effect: &Effect) -> String {
-    match effect {
-        Effect::Finish { client, last } => format!("  Finish({client:?}, {} bytes)", last.len()),
-        other => format!("  {other:?}"),
     }
 }
