@@ -49,7 +49,6 @@ impl Broker {
                 metadata: metadata.encode_to_vec(),
                 payload: compress(compression, &plain),
             },
-            sent_by: None,
             messages,
             batched,
             publish_time: self.wall_ms,

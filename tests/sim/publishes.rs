@@ -88,6 +88,8 @@ impl Broker {
             key: metadata.partition_key,
             properties: properties(metadata.properties),
             event_time: metadata.event_time,
+            deliver_at: metadata.deliver_at_time,
+            replicate_to: metadata.replicate_to,
         };
         judge.stored(&producer.name, send.sequence_id, &content);
         let topic = &mut self.topics[producer.topic];
@@ -95,7 +97,6 @@ impl Broker {
         topic.entries.push(Entry {
             id,
             body,
-            sent_by: Some((producer.name.clone(), send.sequence_id)),
             messages: vec![content],
             batched: false,
             publish_time: metadata.publish_time,

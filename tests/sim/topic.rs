@@ -28,6 +28,9 @@ pub(crate) struct Content {
     pub(crate) key: Option<String>,
     pub(crate) properties: BTreeMap<String, String>,
     pub(crate) event_time: Option<u64>,
+    /// What only a publisher can say.
+    pub(crate) deliver_at: Option<i64>,
+    pub(crate) replicate_to: Vec<String>,
 }
 
 /// One entry of a topic.
@@ -35,8 +38,6 @@ pub(crate) struct Content {
 pub(crate) struct Entry {
     pub(crate) id: (u64, u64),
     pub(crate) body: Body,
-    /// Who sent it, and as which; nobody for what was put there directly.
-    pub(crate) sent_by: Option<(String, u64)>,
     /// Its messages; one unless it is a batch.
     pub(crate) messages: Vec<Content>,
     pub(crate) batched: bool,
