@@ -36,12 +36,19 @@ impl Run {
         match self.slots[slot].clone() {
             Slot::Producer { topic } => {
                 let name = format!("producer-{}", self.count);
-                world
-                    .judge
-                    .producing
-                    .insert(name.clone(), Producing::default());
+                let mut producing = Producing::default();
+                let mut target = format!("/ws/v2/producer/{}?", path(topic));
+                if rng.one_in(2) {
+                    producing.name = Some(name.clone());
+                    target += &format!("producerName={name}&");
+                }
+                if rng.one_in(3) {
+                    producing.next_sequence_id = rng.next() % 1000;
+                    let initial = i128::from(producing.next_sequence_id) - 1;
+                    target += &format!("initialSequenceId={initial}");
+                }
+                world.judge.producing.insert(name.clone(), producing);
                 let role = Producer::new(topic, rng.range(1..120), rng.one_in(8));
-                let target = format!("/ws/v2/producer/{}?producerName={name}", path(topic));
                 Actor::new(name, &target, Role::Producer(role))
             }
             Slot::Consumer {

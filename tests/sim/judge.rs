@@ -34,9 +34,13 @@ impl Consuming {
     }
 }
 
-/// What is known of one producing session, by its producer name.
+/// What is known of one producing session.
 #[derive(Debug, Default)]
 pub(crate) struct Producing {
+    /// Its producer name at the broker, once known.
+    pub(crate) name: Option<String>,
+    /// The sequence id that comes next while nothing goes wrong.
+    pub(crate) next_sequence_id: u64,
     /// Contents by the number that each payload carries.
     pub(crate) published: Vec<Content>,
     /// Sequence id of each number, as first stored.
@@ -49,6 +53,8 @@ pub(crate) struct Producing {
 /// The judge.
 #[derive(Debug, Default)]
 pub(crate) struct Judge {
+    /// Nothing goes wrong on purpose in this run.
+    pub(crate) strict: bool,
     pub(crate) consuming: BTreeMap<String, Consuming>,
     pub(crate) producing: BTreeMap<String, Producing>,
     /// What any client of a subscription acknowledged.
@@ -58,43 +64,50 @@ pub(crate) struct Judge {
 impl Judge {
     /// The broker stored a message of a session.
     pub(crate) fn stored(&mut self, producer: &str, sequence_id: u64, content: &Content) {
-        let producing = self.producing.get_mut(producer).expect("a known producer");
-        let number = number_in(&content.payload);
+        let (number, session) = origin(&content.payload);
+        let producing = self.producing.get_mut(&session).expect("a known session");
+        let name = producing.name.get_or_insert_with(|| producer.to_owned());
+        assert_eq!(name, producer, "a session keeps its producer name");
         let published = producing.published.get(number);
         assert_eq!(
             published,
             Some(content),
-            "{producer} {number} was stored as published"
+            "{session} {number} was stored as published"
         );
-        match producing.stored.get(&number) {
-            Some(before) => {
-                assert!(
-                    producing.cuts > 0,
-                    "{producer} {number} is stored twice without a cut"
-                );
-                assert_eq!(*before, sequence_id, "a resend keeps its sequence id");
-            }
-            None => {
-                assert!(
-                    producing.newest.is_none_or(|newest| newest < number),
-                    "{producer} {number} is stored behind {:?}",
-                    producing.newest
-                );
-                producing.newest = Some(number);
-                producing.stored.insert(number, sequence_id);
-            }
+        if let Some(before) = producing.stored.get(&number) {
+            assert!(
+                producing.cuts > 0,
+                "{session} {number} is stored twice without a cut"
+            );
+            assert_eq!(*before, sequence_id, "a resend keeps its sequence id");
+            return;
         }
+        let newest = producing.newest;
+        assert!(
+            newest.is_none_or(|newest| newest < number),
+            "{session} {number} is stored behind {newest:?}"
+        );
+        assert!(
+            !self.strict || sequence_id == producing.next_sequence_id,
+            "{session} {number} has sequence id {sequence_id}, next is {}",
+            producing.next_sequence_id
+        );
+        producing.next_sequence_id = sequence_id + 1;
+        producing.newest = Some(number);
+        producing.stored.insert(number, sequence_id);
     }
 
     /// Whether a publish was ever stored.
-    pub(crate) fn is_stored(&self, producer: &str, number: usize) -> bool {
-        self.producing[producer].stored.contains_key(&number)
+    pub(crate) fn is_stored(&self, session: &str, number: usize) -> bool {
+        self.producing[session].stored.contains_key(&number)
     }
 
     /// The broker lost a session's half through a fault.
     pub(crate) fn cut_producer(&mut self, producer: &str) {
-        if let Some(producing) = self.producing.get_mut(producer) {
-            producing.cuts += 1;
+        // Of which nothing was stored, nothing can be stored twice.
+        let mut sessions = self.producing.values_mut();
+        if let Some(cut) = sessions.find(|it| it.name.as_deref() == Some(producer)) {
+            cut.cuts += 1;
         }
     }
 
@@ -166,12 +179,9 @@ impl Judge {
     }
 }
 
-/// Payloads of scripted producers begin with their number.
-pub(crate) fn number_in(payload: &[u8]) -> usize {
-    let digits = payload
-        .split(|byte| *byte == b':')
-        .next()
-        .unwrap_or_default();
-    let digits = std::str::from_utf8(digits).unwrap_or_default();
-    digits.parse().expect("a payload of ours")
+/// Payloads of scripted producers begin with their number and their session.
+fn origin(payload: &[u8]) -> (usize, String) {
+    let mut parts = payload.split(|byte| *byte == b':');
+    let mut part = || String::from_utf8_lossy(parts.next().unwrap_or_default()).into_owned();
+    (part().parse().expect("a payload of ours"), part())
 }

@@ -85,7 +85,11 @@ impl Producer {
         let number = self.sent;
         self.sent += 1;
         let rng = &mut *scene.rng;
-        let content = content(number, self.large, rng);
+        let mut content = content(number, name, self.large, rng);
+        if rng.one_in(6) {
+            content.deliver_at = Some(1_700_000_000_000);
+            content.replicate_to = vec!["here".into(), "there".into()];
+        }
         let mut payload = base64(&content.payload);
         let mut awaited = Awaited::Ok;
         if rng.one_in(20) {
@@ -107,6 +111,10 @@ impl Producer {
             let millis = i64::try_from(millis).expect("small");
             let time = jiff::Timestamp::from_millisecond(millis).expect("a time");
             message["eventTime"] = json!(time.to_string());
+        }
+        if let Some(at) = content.deliver_at {
+            message["deliverAt"] = json!(at);
+            message["replicationClusters"] = json!(content.replicate_to);
         }
         ws.text(rng, &message.to_string());
         self.awaited.insert(number, awaited);
@@ -167,8 +175,6 @@ impl Producer {
         let topic = &scene.broker.topics[self.topic];
         let entry = topic.find(&data).expect("ok means stored");
         let entry = &topic.entries[entry];
-        let by = entry.sent_by.as_ref().map(|by| &*by.0);
-        assert_eq!(by, Some(name), "{number} is stored by its session");
         let published = &scene.judge.producing[name].published[number];
         assert_eq!(entry.messages[0], *published, "{name}: {number} is stored");
         assert!(self.newest < Some(entry.id), "{name}: ids ascend");
@@ -186,14 +192,14 @@ impl Producer {
     }
 }
 
-/// A message of an application, its number in front.
-pub(crate) fn content(number: usize, large: bool, rng: &mut Rng) -> Content {
+/// A message of an application, with its number and whose it is in front.
+pub(crate) fn content(number: usize, whose: &str, large: bool, rng: &mut Rng) -> Content {
     let len = match rng.below(12) {
         0 => rng.below(5000),
         1 if large => rng.below(100_000),
         _ => rng.below(120),
     };
-    let mut payload = format!("{number}:").into_bytes();
+    let mut payload = format!("{number}:{whose}:").into_bytes();
     payload.extend(rng.bytes(len));
     let key = match rng.below(4) {
         0 => None,
@@ -208,5 +214,6 @@ pub(crate) fn content(number: usize, large: bool, rng: &mut Rng) -> Content {
         event_time: rng
             .one_in(3)
             .then(|| 1_600_000_000_000 + rng.next() % 1_000_000),
+        ..Content::default()
     }
 }

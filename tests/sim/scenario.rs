@@ -129,6 +129,7 @@ impl Run {
             .collect();
         let mut world = World::new(config, broker, slots.len(), seed);
         world.faults = scenario.faults;
+        world.judge.strict = !scenario.faults;
         world.pace = *rng.pick(&[1, 5, 40]) * MILLISECOND;
         world.capacity = *rng.pick(&[100, 5000, 64 * 1024, 1 << 20]);
         world.connect_errors = if scenario.faults { rng.below(20) } else { 0 };
@@ -334,7 +335,7 @@ impl Run {
             let count = world.rng.range(1..6);
             let rng = &mut world.rng;
             let messages = (0..count)
-                .map(|number| producer::content(number, false, rng))
+                .map(|number| producer::content(number, "else", false, rng))
                 .collect();
             world.broker.put_entry(topic, messages, &mut world.rng);
             world.wake_broker();
