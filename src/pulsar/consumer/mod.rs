@@ -265,8 +265,9 @@ impl Consumer {
             Tell::Whole => {
                 tracker.acks.add_whole(now.mono, id.entry);
                 tracker.rejections.remove(id.entry);
-                if !removed {
-                    // Late: it was asked for again, and the new copy may be here already.
+                if !removed || id.batch_index.is_some() {
+                    // Some of it came late: after it was asked for again, and the new copy may be
+                    // here already.
                     tracker.permits.give_back(self.held.release(&[id.entry]));
                 }
             }

@@ -96,6 +96,26 @@ fn copies_that_wait_are_dropped_when_their_entry_is_asked_for() {
     assert_eq!(bench.receive(&at(1).batch(4)).len(), 4);
 }
 
+/// Found by the model: the client acknowledges what was asked for again meanwhile, and the new copy
+/// waits already.
+#[test]
+fn a_late_acknowledgement_reaches_the_copy_that_waits() {
+    let mut bench = with_timeout(SubscriptionType::Shared, 1000);
+    for wire in [at(1).plain(b"x"), at(2).batch(2)] {
+        bench.receive(&wire);
+    }
+    assert_eq!(bench.pass(2000 * MS), 3);
+    bench.room = 0;
+    bench.receive(&at(1).plain(b"x"));
+    bench.receive(&at(2).batch(2));
+    assert!(!bench.ack(&id(1)));
+    assert!(!bench.ack(&member(2, 1, 2)));
+    assert_eq!(payloads(&bench.take(1)), [b"0"]);
+    assert!(bench.ack(&member(2, 0, 2)));
+    assert_eq!(bench.take(9), []);
+    assert_eq!(bench.consumer.held_bytes(), 0);
+}
+
 #[test]
 fn exclusive_consumers_ask_for_everything_in_a_new_epoch() {
     for subscription_type in [SubscriptionType::Exclusive, SubscriptionType::Failover] {
