@@ -442,20 +442,12 @@ impl Consumer {
         if start.is_some_and(already_behind) {
             return start;
         }
-        // A broker takes "member -1 of this entry" for "this entry", and goes on behind it. So it
-        // is the entry before, which need not exist.
         Some(match next.checked_sub(1) {
             Some(index) => Position {
                 entry,
                 batch_index: Some(index),
             },
-            None => Position {
-                entry: EntryId {
-                    entry: entry.entry.wrapping_sub(1),
-                    ..entry
-                },
-                batch_index: None,
-            },
+            None => Position::before(entry),
         })
     }
 }

@@ -28,6 +28,19 @@ impl Position {
     /// Java's `MessageId.latest`: its largest number, twice.
     const LATEST: Self = Self::at(i64::MAX.cast_unsigned());
 
+    /// The end of the entry before, whatever it is, and whether or not it exists. Brokers step back
+    /// one entry and send that of the position, too: so all of it must be recognised as passed,
+    /// which by its number alone a batch is not.
+    pub(super) const fn before(entry: EntryId) -> Self {
+        Self {
+            entry: EntryId {
+                ledger: entry.ledger,
+                entry: entry.entry.wrapping_sub(1),
+            },
+            batch_index: Some(i32::MAX.cast_unsigned()),
+        }
+    }
+
     const fn at(number: u64) -> Self {
         let entry = EntryId {
             ledger: number,

@@ -5,6 +5,7 @@
 mod batches;
 mod delivery;
 mod flow;
+mod golden;
 mod model;
 mod reader;
 mod redelivery;

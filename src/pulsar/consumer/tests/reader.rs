@@ -135,13 +135,17 @@ fn goes_on_before_the_first_that_waits() {
         bench.receive(&at(4).batch(2));
         bench.receive(&at(5).plain(b"x"));
         bench.consumer.handle_detached();
-        assert_eq!(start_of(&bench), (LEDGER, 3, Some(-1)));
+        assert_eq!(start_of(&bench), (LEDGER, 3, Some(i32::MAX)));
+        bench.consumer.handle_subscribed(bench.now, &mut bench.out);
+        bench.room = 9;
+        assert_eq!(bench.receive(&at(3).batch(2)), [], "brokers step back");
+        assert_eq!(payloads(&bench.receive(&at(4).batch(2))), [b"0", b"1"]);
     }
     let mut bench = Bench::fresh(reader_from(Start::Latest));
     bench.room = 0;
     bench.receive(&at(0).plain(b"x"));
     bench.consumer.handle_detached();
-    assert_eq!(start_of(&bench), (LEDGER, u64::MAX, Some(-1)));
+    assert_eq!(start_of(&bench), (LEDGER, u64::MAX, Some(i32::MAX)));
 }
 
 #[test]
