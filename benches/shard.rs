@@ -5,10 +5,16 @@
 //! difference between `publish` and `kernels` is what the shard itself costs: sessions, sequence ids, frames in flight,
 //! routing. Buffers are prepared outside the measured time.
 
-#[expect(dead_code, reason = "the simulation's wire format, of which the bench needs a part")]
+#[expect(
+    dead_code,
+    reason = "the simulation's wire format, of which the bench needs a part"
+)]
 #[path = "../tests/sim/proto.rs"]
 mod proto;
-#[expect(dead_code, reason = "the simulation's wire format, of which the bench needs a part")]
+#[expect(
+    dead_code,
+    reason = "the simulation's wire format, of which the bench needs a part"
+)]
 #[path = "../tests/sim/wire.rs"]
 mod wire;
 
@@ -31,7 +37,10 @@ use pulsar_ws_fast::{
 };
 
 const MESSAGES: usize = 64;
-const NOW: Now = Now { mono: Instant(1_000_000), wall_ms: 1_790_000_000_000 };
+const NOW: Now = Now {
+    mono: Instant(1_000_000),
+    wall_ms: 1_790_000_000_000,
+};
 
 /// A shard with one producer whose session is open.
 struct World {
@@ -50,12 +59,20 @@ impl World {
             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
             .to_vec();
         shard.handle_client_bytes(NOW, client, &mut head);
-        let mut world = Self { shard, client, connection: None };
+        let mut world = Self {
+            shard,
+            client,
+            connection: None,
+        };
         for _ in 0..16 {
             world.turn();
         }
         let answer = world.take_client();
-        assert!(answer.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&answer));
+        assert!(
+            answer.starts_with(b"HTTP/1.1 101"),
+            "{}",
+            String::from_utf8_lossy(&answer)
+        );
         world
     }
 
@@ -75,17 +92,22 @@ impl World {
             }
         }
         if let (Some(connection), false) = (self.connection, answers.is_empty()) {
-            self.shard.handle_broker_bytes(NOW, connection, &mut answers);
+            self.shard
+                .handle_broker_bytes(NOW, connection, &mut answers);
         }
     }
 
     fn take_broker(&mut self) -> Bytes {
         let connection = self.connection;
-        connection.and_then(|it| self.shard.take_broker_outbox(it)).unwrap_or_default()
+        connection
+            .and_then(|it| self.shard.take_broker_outbox(it))
+            .unwrap_or_default()
     }
 
     fn take_client(&mut self) -> Vec<u8> {
-        let Some(outbox) = self.shard.take_client_outbox(self.client) else { return Vec::new() };
+        let Some(outbox) = self.shard.take_client_outbox(self.client) else {
+            return Vec::new();
+        };
         let copy = outbox.clone();
         self.shard.handle_client_written(NOW, self.client, outbox);
         copy
@@ -164,21 +186,36 @@ fn publishes(payload_bytes: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     for context in 0..MESSAGES {
         let text = format!(r#"{{"payload":"{payload}","context":"{context}"}}"#);
-        let header =
-            Header { fin: true, opcode: Opcode::Text, mask: Some(key), payload_bytes: text.len() as u64 };
+        let header = Header {
+            fin: true,
+            opcode: Opcode::Text,
+            mask: Some(key),
+            payload_bytes: text.len() as u64,
+        };
         header.encode(&mut bytes);
-        bytes.extend(text.bytes().zip(key.into_iter().cycle()).map(|(byte, key)| byte ^ key));
+        bytes.extend(
+            text.bytes()
+                .zip(key.into_iter().cycle())
+                .map(|(byte, key)| byte ^ key),
+        );
     }
     bytes
 }
 
-fn kernels(bytes: &mut [u8], ws: &mut WebSocket, scratch: &mut Scratch, frame: &mut BytesMut) -> u32 {
+fn kernels(
+    bytes: &mut [u8],
+    ws: &mut WebSocket,
+    scratch: &mut Scratch,
+    frame: &mut BytesMut,
+) -> u32 {
     let mut input = Input::new(bytes);
     let mut out = Vec::new();
     let mut sum = 0;
     while let Ok(Some(Incoming::Text(text))) = ws.next_message(&mut input, &mut out) {
         let command = Dialect::PulsarJson.read_command(EndpointKind::Producer, text, scratch);
-        let Ok(Command::Producer(producer::Command::Publish(publish))) = command else { continue };
+        let Ok(Command::Producer(producer::Command::Publish(publish))) = command else {
+            continue;
+        };
         frame.clear();
         (publish.payload.decode)(publish.payload.encoded, frame).expect("the payload is base64");
         sum ^= crc32c::crc32c(frame);
@@ -196,10 +233,14 @@ fn bench(criterion: &mut Criterion) {
         let mut frame = BytesMut::with_capacity(4096);
         group.bench_function("kernels", |bencher| {
             bencher.iter_custom(|rounds| {
-                timed(rounds, || bytes.clone(), |mut bytes| {
-                    black_box(kernels(&mut bytes, &mut ws, &mut scratch, &mut frame));
-                    bytes
-                })
+                timed(
+                    rounds,
+                    || bytes.clone(),
+                    |mut bytes| {
+                        black_box(kernels(&mut bytes, &mut ws, &mut scratch, &mut frame));
+                        bytes
+                    },
+                )
             });
         });
         let mut world = World::new();
@@ -213,7 +254,9 @@ fn bench(criterion: &mut Criterion) {
                     let client = world.client;
                     elapsed += time(|| shard.handle_client_bytes(NOW, client, &mut bytes));
                     let mut receipts = world.receipts();
-                    world.shard.handle_broker_bytes(NOW, connection, &mut receipts);
+                    world
+                        .shard
+                        .handle_broker_bytes(NOW, connection, &mut receipts);
                     assert!(world.take_client().len() > MESSAGES * 80);
                     world.drop_effects();
                 }
@@ -224,7 +267,9 @@ fn bench(criterion: &mut Criterion) {
             bencher.iter_custom(|rounds| {
                 let mut elapsed = Duration::ZERO;
                 for _ in 0..rounds {
-                    world.shard.handle_client_bytes(NOW, world.client, &mut bytes.clone());
+                    world
+                        .shard
+                        .handle_client_bytes(NOW, world.client, &mut bytes.clone());
                     let mut receipts = world.receipts();
                     let shard = &mut world.shard;
                     elapsed += time(|| shard.handle_broker_bytes(NOW, connection, &mut receipts));
