@@ -20,7 +20,7 @@ use pulsar_ws_fast::{
     config::{Config, Overrides, cpu_list},
     runtime::{self, Ended},
 };
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 /// Large messages make large, short-lived buffers on every core; mimalloc keeps them per thread.
 #[global_allocator]
@@ -59,7 +59,7 @@ struct Arguments {
     broker_url: Option<String>,
     /// What to log: off, error, warn, info, debug or trace.
     #[arg(long, value_name = "LEVEL", default_value = "info")]
-    log: EnvFilter,
+    log: LevelFilter,
 }
 
 /// A list as one value.
@@ -73,7 +73,7 @@ fn cpus(list: &str) -> Result<Cpus, String> {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     tracing_subscriber::fmt()
-        .with_env_filter(arguments.log)
+        .with_max_level(arguments.log)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .init();

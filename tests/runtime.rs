@@ -1,0 +1,145 @@
+//! The process from outside: how it starts, refuses, listens, ends, and what its exit code says.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that can't go on fails, in its helpers too"
+)]
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    net::{Ipv4Addr, TcpStream},
+    process::{Child, ChildStderr, Command, Output, Stdio},
+    time::Duration,
+};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_pulsar-ws-fast");
+/// Far above the drain's own deadline.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A service on a free port of the loopback; ends with the test.
+struct Service {
+    child: Child,
+    log: BufReader<ChildStderr>,
+    port: u16,
+}
+
+impl Service {
+    fn start(arguments: &[&str]) -> Self {
+        let mut child = Command::new(BINARY)
+            .args(["--bind", "127.0.0.1", "--port", "0"])
+            .args(arguments)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        while !line.contains("listening on") {
+            line.clear();
+            assert_ne!(log.read_line(&mut line).unwrap(), 0, "it never listened");
+        }
+        let port = line.split("ws://127.0.0.1:").nth(1).unwrap();
+        let port = port.split(' ').next().unwrap().parse().unwrap();
+        Self { child, log, port }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+
+    fn signal(&self, name: &str) {
+        let process = self.child.id().to_string();
+        let status = Command::new("kill").args(["-s", name, &process]).status();
+        assert!(status.unwrap().success());
+    }
+
+    /// The exit code; the log's end is the process's end.
+    fn wait(&mut self) -> Option<i32> {
+        self.log.read_to_string(&mut String::new()).unwrap();
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs what must end by itself.
+fn run(arguments: &[&str]) -> (Option<i32>, String) {
+    let bounded = Command::new("timeout")
+        .args(["20", BINARY])
+        .args(arguments)
+        .output();
+    let Output { status, stderr, .. } = bounded.unwrap();
+    (status.code(), String::from_utf8(stderr).unwrap())
+}
+
+#[test]
+fn serves_until_told_to_end_and_then_ends_in_good_order() {
+    for signal in ["TERM", "INT"] {
+        let mut service = Service::start(&["--cores", "2"]);
+        let clients: Vec<_> = (0..4).map(|_| service.connect()).collect();
+        service.signal(signal);
+        for mut client in clients {
+            client.read_to_end(&mut Vec::new()).unwrap();
+        }
+        assert_eq!(service.wait(), Some(0), "{signal}");
+        assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, service.port)).is_err());
+    }
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let mut service = Service::start(&["--cores", "1"]);
+    let mut client = service.connect();
+    service.signal("TERM");
+    // Its side is closed; as long as this side is not, the drain waits.
+    client.read_to_end(&mut Vec::new()).unwrap();
+    service.signal("INT");
+    assert_eq!(service.wait(), Some(128 + 2));
+}
+
+#[test]
+fn a_second_instance_finds_the_port_taken() {
+    let service = Service::start(&["--cores", "2"]);
+    let port = service.port.to_string();
+    for bind in ["127.0.0.1", "0.0.0.0"] {
+        let (code, error) = run(&["--bind", bind, "--port", &port]);
+        assert_eq!(code, Some(69));
+        assert!(error.starts_with("pulsar-ws-fast: port taken: "), "{error}");
+    }
+}
+
+#[test]
+fn what_is_not_built_is_refused_before_anything_starts() {
+    let directory = std::env::temp_dir().join(format!("pulsar-ws-fast-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let file = directory.join("websocket.conf");
+    std::fs::write(
+        &file,
+        "clusterName=c\nbrokerServiceUrl=pulsar://b\nauthenticationEnabled=true\n",
+    )
+    .unwrap();
+    let name = file.to_str().unwrap();
+    for arguments in [&[name][..], &["--config", name]] {
+        let (code, error) = run(arguments);
+        assert_eq!(code, Some(78));
+        let expected = format!("pulsar-ws-fast: {name}:3: authenticationEnabled asks for ");
+        assert!(error.starts_with(&expected), "{error}");
+    }
+    std::fs::remove_dir_all(&directory).unwrap();
+}
+
+#[test]
+fn the_command_line_is_checked() {
+    assert_eq!(run(&["--cpus", "x"]).0, Some(2));
+    assert_eq!(run(&["--log", "loud"]).0, Some(2));
+    assert_eq!(run(&["a", "--config", "b"]).0, Some(2));
+    assert_eq!(run(&["--cpus", "1023", "--port", "0"]).0, Some(78));
+    assert_eq!(run(&["--broker-url", "pulsar+ssl://b"]).0, Some(78));
+    assert_eq!(run(&["--version"]).0, Some(0));
+    assert_eq!(run(&["--help"]).0, Some(0));
+}
