@@ -71,6 +71,7 @@ const WITHOUT_EFFECT: &[(&str, Asks)] = &[
 const NUMBERS_WITHOUT_EFFECT: &[(&str, &str)] = &[
     ("webSocketPingDurationSeconds", "-1"),
     ("webSocketPulsarClientMemoryLimitInMB", "0"),
+    ("maxHttpServerConnections", "2048"),
 ];
 
 /// Refuses what is asked for and not built.

@@ -41,6 +41,8 @@ const CLIENT_BUFFERS_MAX: usize = 128;
 const BROKER_READ_BYTES: usize = 256 * 1024;
 /// Read buffers of brokers that a core lends at a time: 4 MiB.
 const BROKER_BUFFERS_MAX: usize = 16;
+/// Shortest sleep of the timer.
+const TIMER_TICK: Duration = Duration::from_millis(1);
 
 /// One core's world, shared by its tasks.
 pub(super) struct Core {
@@ -137,7 +139,9 @@ impl Core {
             match deadline {
                 None => self.timer.notified().await,
                 Some(deadline) => {
-                    let delay = deadline.since(self.clock.now().mono);
+                    // The ring counts in milliseconds. Nothing may be due after a call, so a
+                    // shorter sleep could only be a shard's bug, and must not become a busy loop.
+                    let delay = deadline.since(self.clock.now().mono).max(TIMER_TICK);
                     race(pin!(sleep(delay)), pin!(self.timer.notified())).await;
                 }
             }
