@@ -47,49 +47,71 @@ pub(super) fn listen(socket: Socket, backlog: i32) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Accepts until told to stop. Waiting and accepting are two steps because a dropped accept would
-/// leak the client's descriptor: dropped is only ever the waiting.
-pub(super) async fn accept(core: Rc<Core>, listener: TcpListener, stop: Rc<Notify>) {
-    let waiting = match listener
-        .try_clone()
-        .and_then(monoio::net::TcpListener::from_std)
-    {
-        Ok(waiting) => waiting,
-        Err(error) => return tracing::error!(%error, "can't accept connections"),
-    };
-    let mut failing = false;
-    loop {
-        match race(pin!(stop.notified()), pin!(waiting.readable(false))).await {
-            Either::Left(()) => return,
-            Either::Right(_) => {}
+/// Takes a shard's clients in.
+pub(super) struct Acceptor {
+    listener: TcpListener,
+    stopped: Notify,
+}
+
+impl Acceptor {
+    /// `listener` is one that [`listen`] made.
+    pub(super) fn new(listener: TcpListener) -> Self {
+        Self {
+            listener,
+            stopped: Notify::default(),
         }
-        match accept_waiting(&core, &listener) {
-            Ok(()) => failing = false,
-            Err(error) => {
-                if !failing {
-                    tracing::error!(%error, "can't accept connections, trying again");
-                }
-                failing = true;
-                let delay = monoio::time::sleep(ACCEPT_RETRY_DELAY);
-                if let Either::Left(()) = race(pin!(stop.notified()), pin!(delay)).await {
-                    return;
-                }
+    }
+
+    /// Accepts until stopped. Waiting and accepting are two steps because a dropped accept would
+    /// leak the client's descriptor: dropped is only ever the waiting.
+    pub(super) async fn run(self: Rc<Self>, core: Rc<Core>) {
+        let clone = self.listener.try_clone();
+        let waiting = match clone.and_then(monoio::net::TcpListener::from_std) {
+            Ok(waiting) => waiting,
+            Err(error) => return tracing::error!(%error, "can't accept connections"),
+        };
+        let mut failing = false;
+        loop {
+            let readable = pin!(waiting.readable(false));
+            if let Either::Left(()) = race(pin!(self.stopped.notified()), readable).await {
+                return;
+            }
+            let Err(error) = self.accept_waiting(&core) else {
+                failing = false;
+                continue;
+            };
+            if !failing {
+                tracing::error!(%error, "can't accept connections, trying again");
+            }
+            failing = true;
+            let delay = pin!(monoio::time::sleep(ACCEPT_RETRY_DELAY));
+            if let Either::Left(()) = race(pin!(self.stopped.notified()), delay).await {
+                return;
             }
         }
     }
-}
 
-/// Takes the connections that are ready, up to a turn's worth.
-fn accept_waiting(core: &Rc<Core>, listener: &TcpListener) -> io::Result<()> {
-    for _ in 0..ACCEPTS_PER_TURN {
-        match listener.accept() {
-            Ok((stream, peer)) => core.accept(stream, peer),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-            Err(error) if is_clients_fault(&error) => {}
-            Err(error) => return Err(error),
+    /// Takes who is already connected, so that the shard can tell them, and nobody after them:
+    /// the kernel resets connections that nobody accepted.
+    pub(super) fn stop(&self, core: &Rc<Core>) {
+        if let Err(error) = self.accept_waiting(core) {
+            tracing::debug!(%error, "connections are lost");
         }
+        self.stopped.notify();
     }
-    Ok(())
+
+    /// Takes the connections that are ready, up to a turn's worth.
+    fn accept_waiting(&self, core: &Rc<Core>) -> io::Result<()> {
+        for _ in 0..ACCEPTS_PER_TURN {
+            match self.listener.accept() {
+                Ok((stream, peer)) => core.accept(stream, peer),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if is_clients_fault(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
 }
 
 /// accept(2): errors of the connection that was waiting, not of the listener.

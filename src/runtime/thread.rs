@@ -10,8 +10,8 @@ use super::{
     core::Core,
     error::StartError,
     inbox::{Inbox, Order, OrderSender, inbox},
-    listener,
-    notify::{Either, Notify, race},
+    listener::Acceptor,
+    notify::{Either, race},
     ring,
 };
 use crate::{config::Config, control::Control, shard::Shard};
@@ -73,23 +73,23 @@ fn run(seat: Seat, orders: OrderSender, inbox: &Inbox) {
 
 async fn follow_orders(core: &Rc<Core>, inbox: &Inbox) {
     monoio::spawn(core.clone().run_timers());
-    let mut acceptors: Vec<Rc<Notify>> = Vec::new();
+    let mut acceptors: Vec<Rc<Acceptor>> = Vec::new();
     loop {
         let Either::Left(order) = race(pin!(inbox.next()), pin!(core.ended())).await else {
             return;
         };
         match order {
             Order::Listen(listener) => {
-                let stop = Rc::new(Notify::default());
-                acceptors.push(stop.clone());
-                monoio::spawn(listener::accept(core.clone(), listener, stop));
+                let acceptor = Rc::new(Acceptor::new(listener));
+                acceptors.push(acceptor.clone());
+                monoio::spawn(acceptor.run(core.clone()));
             }
             Order::Resolved { request, result } => {
                 core.enter(|shard, now| shard.handle_resolved(now, request, result));
             }
             Order::Drain => {
-                for stop in acceptors.drain(..) {
-                    stop.notify();
+                for acceptor in acceptors.drain(..) {
+                    acceptor.stop(core);
                 }
                 core.enter(|shard, now| shard.handle_drain(now));
             }
