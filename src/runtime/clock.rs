@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::timer::{Instant, Now};
+use crate::shard::{Instant, Now};
 
 /// Turns the machine's clocks into [`Now`]. All shards share one beginning.
 #[derive(Clone, Copy)]

@@ -27,10 +27,7 @@ use super::{
 use crate::{
     config::Config,
     control::Control,
-    pulsar::{ConnectionKey, ResolveKey},
-    session::SessionKey,
-    shard::{Effect, Shard},
-    timer::{Instant, Now},
+    shard::{ConnectionKey, Effect, Instant, Now, ResolveKey, SessionKey, Shard},
 };
 
 /// A client's read: more than most have waiting, and little enough to stay in the L2 cache.

@@ -9,7 +9,7 @@ use std::{
 use atomic_waker::AtomicWaker;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::pulsar::ResolveKey;
+use crate::shard::ResolveKey;
 
 /// Far above what a shard ever has outstanding: answers to name lookups, and a few orders in a
 /// process's life. When full the sender waits; shards never send to each other, so none waits for

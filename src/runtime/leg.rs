@@ -7,7 +7,7 @@ use monoio::buf::IoBuf;
 use slotmap::SecondaryMap;
 
 use super::{buffers::Buffers, core::Core, socket::Socket};
-use crate::{pulsar::ConnectionKey, session::SessionKey, shard::Shard, timer::Now};
+use crate::shard::{ConnectionKey, Now, SessionKey, Shard};
 
 /// Sockets by the shard's key.
 pub(super) type Sockets<L> = RefCell<SecondaryMap<L, Rc<Socket<<L as Leg>::Outbox>>>>;

@@ -26,13 +26,19 @@ use slotmap::SlotMap;
 use crate::{
     config::Config,
     dialect::{self, TimeFormat},
-    pulsar::{self, ConnectionKey, Pulsar, ResolveKey},
-    session::SessionKey,
-    timer::{Instant, Now, Timers},
+    pulsar::{self, Pulsar},
+    timer::Timers,
     ws::frame::close_code,
 };
 use client::{Client, Phase};
 use outbox::Buffers;
+
+/// What the surface speaks of, so that its driver needs to know no layer below.
+pub use crate::{
+    pulsar::{ConnectionKey, ResolveKey},
+    session::SessionKey,
+    timer::{Instant, Now},
+};
 
 /// What the shard wants of the outer world.
 #[derive(Debug)]
