@@ -5,14 +5,11 @@
 //! difference between `publish` and `kernels` is what the shard itself costs: sessions, sequence ids, frames in flight,
 //! routing. Buffers are prepared outside the measured time.
 
-#[expect(
-    dead_code,
-    reason = "the simulation's wire format, of which the bench needs a part"
-)]
 #[path = "../tests/sim/proto.rs"]
 mod proto;
-#[expect(
+#[allow(
     dead_code,
+    clippy::cast_possible_truncation,
     reason = "the simulation's wire format, of which the bench needs a part"
 )]
 #[path = "../tests/sim/wire.rs"]
@@ -20,7 +17,7 @@ mod wire;
 
 use std::{hint::black_box, net::SocketAddr, sync::Arc, time::Duration};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use pulsar_ws_fast::{
     config::Config,
@@ -84,7 +81,7 @@ impl World {
                 self.shard.handle_connected(NOW, connection);
             }
         }
-        let mut asked = self.take_broker().to_vec();
+        let mut asked = self.take_broker();
         let mut answers = Vec::new();
         while let Some(frame) = wire::take_frame(&mut asked) {
             if let Some(answer) = answer(frame.command) {
@@ -97,11 +94,16 @@ impl World {
         }
     }
 
-    fn take_broker(&mut self) -> Bytes {
-        let connection = self.connection;
-        connection
-            .and_then(|it| self.shard.take_broker_outbox(it))
-            .unwrap_or_default()
+    /// Everything for the broker; an outbox comes in as many pieces as it filled chunks.
+    fn take_broker(&mut self) -> Vec<u8> {
+        let Some(connection) = self.connection else {
+            return Vec::new();
+        };
+        let mut bytes = Vec::new();
+        while let Some(piece) = self.shard.take_broker_outbox(connection) {
+            bytes.extend_from_slice(&piece);
+        }
+        bytes
     }
 
     fn take_client(&mut self) -> Vec<u8> {
@@ -115,7 +117,7 @@ impl World {
 
     /// The receipts for what is in the broker's outbox.
     fn receipts(&mut self) -> Vec<u8> {
-        let mut asked = self.take_broker().to_vec();
+        let mut asked = self.take_broker();
         let mut answers = Vec::new();
         while let Some(frame) = wire::take_frame(&mut asked) {
             if let Some(answer) = answer(frame.command) {

@@ -5,7 +5,7 @@
 )]
 
 use std::{
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Read, Write},
     net::{Ipv4Addr, TcpStream},
     process::{Child, ChildStderr, Command, Output, Stdio},
     time::Duration,
@@ -95,9 +95,10 @@ fn serves_until_told_to_end_and_then_ends_in_good_order() {
 fn a_second_signal_ends_it_at_once() {
     let mut service = Service::start(&["--cores", "1"]);
     let mut client = service.connect();
-    service.signal("TERM");
+    client.write_all(b"GET /nowhere HTTP/1.1\r\n\r\n").unwrap();
     // Its side is closed; as long as this side is not, the drain waits.
     client.read_to_end(&mut Vec::new()).unwrap();
+    service.signal("TERM");
     service.signal("INT");
     assert_eq!(service.wait(), Some(128 + 2));
 }

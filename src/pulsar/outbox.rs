@@ -349,7 +349,7 @@ mod tests {
     fn a_large_message_takes_a_chunk_of_its_own_and_leaves_with_it() {
         let (mut outbox, mut segments) = (Outbox::default(), Segments::default());
         let small = put(&mut outbox, &mut segments, b"small");
-        let large = put(&mut outbox, &mut segments, &[1; 3 * CHUNK_BYTES]);
+        let large = put(&mut outbox, &mut segments, &vec![1; 3 * CHUNK_BYTES]);
         assert_eq!(outbox.take(&mut segments).unwrap(), &b"small"[..]);
         assert_eq!(outbox.take(&mut segments).unwrap().len(), 3 * CHUNK_BYTES);
         assert_eq!(outbox.tail.capacity(), 0, "idle, it holds no large chunk");

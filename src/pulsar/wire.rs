@@ -231,7 +231,7 @@ mod tests {
             frame_len(&[0, 0, 0, 3, 0], 8),
             Err(FrameError::CommandBeyondFrame)
         );
-        let mut lie = ping.clone();
+        let mut lie = ping;
         lie[7] += 1;
         assert_eq!(Frame::parse(&lie), Err(FrameError::CommandBeyondFrame));
         lie[7] -= 2;
