@@ -81,7 +81,7 @@ pub(super) struct Half {
     pub(super) topic: String,
     backoff: Backoff,
     /// To be opened by then.
-    deadline: Instant,
+    pub(super) deadline: Instant,
     /// The proxy to go through; `None` until a lookup said whether there is one.
     proxy: Option<Option<(String, u16)>>,
 }
@@ -131,7 +131,7 @@ impl Pulsar {
                 proxy: None,
             }
         });
-        self.look_up(now, key, topic, true);
+        self.look_up(now, key);
         Link(wire_id(key))
     }
 
@@ -248,7 +248,19 @@ impl Pulsar {
                 half.state = State::Connecting;
                 self.acquire(now, address, Waiter::Half(key));
             }
+            // The lookup has tried again for as long as there was time.
+            Err(failure) if !half.is_open => self.open_failed(key, failure),
             Err(failure) => self.half_failed(now, key, failure),
+        }
+    }
+
+    fn open_failed(&mut self, key: HalfKey, failure: &Failure) {
+        if let Some(half) = self.halves.get(key) {
+            self.events.push_back(Event::OpenFailed {
+                session: half.session,
+                error: failure.open_error(),
+            });
+            self.forget(key);
         }
     }
 
@@ -371,11 +383,7 @@ impl Pulsar {
         );
         if !half.is_open {
             if failure.ends_opening() || now.mono >= half.deadline {
-                self.events.push_back(Event::OpenFailed {
-                    session: half.session,
-                    error: failure.open_error(),
-                });
-                self.forget(key);
+                self.open_failed(key, failure);
                 return;
             }
         } else if let Some(end) = end_of(failure) {
@@ -450,8 +458,7 @@ impl Pulsar {
             && until <= now.mono
         {
             half.state = State::Locating;
-            let (topic, opening) = (half.topic.clone(), !half.is_open);
-            self.look_up(now, key, &topic, opening);
+            self.look_up(now, key);
         }
     }
 

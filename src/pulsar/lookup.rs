@@ -77,12 +77,24 @@ impl Step {
 }
 
 impl Pulsar {
-    /// Finds the broker of a half's topic; the answer is given to [`Pulsar::half_located`].
-    pub(super) fn look_up(&mut self, now: Now, half: HalfKey, topic: &str, opening: bool) {
-        let question = (topic.to_owned(), opening);
+    /// Finds the broker of a half's topic; the answer is given to [`Pulsar::half_located`]. A half
+    /// that opens has only until its deadline.
+    pub(super) fn look_up(&mut self, now: Now, key: HalfKey) {
+        let Some(half) = self.halves.get(key) else {
+            return;
+        };
+        let opening = !half.is_open;
+        let question = (half.topic.clone(), opening);
+        let deadline = if opening {
+            half.deadline
+        } else {
+            now.mono + self.settings.operation_timeout
+        };
+        let half = key;
         if let Some(&key) = self.lookups.by_question.get(&question)
             && let Some(lookup) = self.lookups.lookups.get_mut(key)
         {
+            lookup.deadline = lookup.deadline.max(deadline);
             lookup.waiting.push(half);
             return;
         }
@@ -98,7 +110,7 @@ impl Pulsar {
             hosts_left: 0,
             is_active: false,
             backoff: Backoff::new(None),
-            deadline: now.mono + self.settings.operation_timeout,
+            deadline,
         });
         self.lookups.by_question.insert(question, key);
         self.lookups.queue.push_back(key);
