@@ -230,7 +230,9 @@ impl Pulsar {
             return self.lookup_failed(now, key, failure);
         };
         if !is_redirect {
-            let address = if answer.proxy_through_service_url() {
+            // A standalone broker is its own proxy, and wants no detour to itself.
+            let is_itself = lookup.asked.host == host && lookup.asked.port == port;
+            let address = if answer.proxy_through_service_url() && !is_itself {
                 Address {
                     proxy_to: Some(host_and_port(host, port)),
                     ..lookup.asked.clone()
