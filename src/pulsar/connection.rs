@@ -27,7 +27,6 @@ use super::{
         FeatureFlags, Kind, ServerError,
     },
     reader::FrameReader,
-    request::Purpose,
 };
 use crate::timer::Now;
 
@@ -421,47 +420,6 @@ impl Pulsar {
             Waiter::Lookup(lookup) => self.lookup_connected(now, lookup, key),
             Waiter::Half(half) => self.half_connected(now, half, key),
         }
-    }
-
-    /// A request that was not done.
-    pub(super) fn request_failed(&mut self, now: Now, purpose: Purpose, failure: &Failure) {
-        match purpose {
-            Purpose::Lookup(lookup) => self.lookup_failed(now, lookup, failure.clone()),
-            Purpose::Create(half) => self.half_failed(now, half, failure),
-            Purpose::Close(half) => self.forget(half),
-            Purpose::Unsubscribe(half) => self.unsubscribe_failed(half, failure),
-            Purpose::Forget => {}
-        }
-    }
-
-    /// A request was not answered in time?
-    pub(super) fn request_timeout(&mut self, now: Now, id: u64) {
-        let Some(request) = self.requests.get_mut(id) else {
-            return;
-        };
-        if request.has_no_deadline {
-            return;
-        }
-        let (connection, purpose) = (request.connection, request.purpose);
-        self.requests.remove(id);
-        if let Purpose::Create(half) = purpose {
-            // It may have been made after all, and would be in the way of the next try.
-            self.close_at_broker(now, half, connection, Purpose::Forget);
-        }
-        let what = match purpose {
-            Purpose::Lookup(_) => "Lookup request",
-            _ => "request",
-        };
-        let failure = Failure::timeout(what, self.settings.operation_timeout, id);
-        self.request_failed(now, purpose, &failure);
-    }
-
-    /// A request's number and its deadline.
-    pub(super) fn request(&mut self, now: Now, connection: ConnectionKey, purpose: Purpose) -> u64 {
-        let id = self.requests.add(connection, purpose);
-        let deadline = now.mono + self.settings.operation_timeout;
-        self.timers.set(deadline, Timer::Request(id));
-        id
     }
 
     /// Says once that a connection has something to be written.

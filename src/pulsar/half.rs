@@ -20,9 +20,10 @@ use super::{
     connection::{Address, ConnectionKey, Waiter},
     consumer::ConsumerSpec,
     consuming::Consuming,
+    ending,
     error::{Cause, Failure, exception},
     lookup::host_and_port,
-    producer::{End, Producer},
+    producer::Producer,
     proto::{
         CommandCloseConsumer, CommandCloseProducer, CommandProducerSuccess, Kind, ServerError,
     },
@@ -386,7 +387,7 @@ impl Pulsar {
                 self.open_failed(key, failure);
                 return;
             }
-        } else if let Some(end) = end_of(failure) {
+        } else if let Some(end) = ending::of(failure) {
             self.end(key, end, failure);
             return;
         } else if failure.cause == Cause::Broker(ServerError::ProducerBlockedQuotaExceededException)
@@ -462,60 +463,6 @@ impl Pulsar {
         }
     }
 
-    /// Never again.
-    fn end(&mut self, key: HalfKey, end: End, failure: &Failure) {
-        let Some(half) = self.halves.get_mut(key) else {
-            return;
-        };
-        tracing::warn!(topic = half.topic, error = failure.text(), "given up");
-        half.state = State::Ended;
-        if let Role::Producer(producer) = &mut half.role {
-            let text = match end {
-                End::Terminated | End::Fenced => failure.text(),
-                End::Closed => exception(
-                    "$AlreadyClosedException",
-                    &format!(
-                        "The producer {} of the topic {} was already closed when closing the producers",
-                        producer.name(),
-                        half.topic
-                    ),
-                ),
-            };
-            producer.end(end, &text, &mut self.segments, &mut self.events);
-        }
-    }
-
-    /// The topic takes no more messages (`ProducerImpl.terminated`).
-    pub(super) fn terminated(&mut self, now: Now, key: HalfKey, connection: ConnectionKey) {
-        self.close_at_broker(now, key, connection, Purpose::Forget);
-        if let Some(half) = self.halves.get_mut(key)
-            && let Role::Producer(producer) = &mut half.role
-        {
-            half.state = State::Ended;
-            let text = format!(
-                "The topic {} that the producer {} produces to has been terminated",
-                producer.topic(),
-                producer.name()
-            );
-            let text = exception("$TopicTerminatedException", &text);
-            producer.end(End::Terminated, &text, &mut self.segments, &mut self.events);
-        }
-    }
-
-    fn fail_over_quota(&mut self, key: HalfKey) {
-        if let Some(half) = self.halves.get_mut(key)
-            && let Role::Producer(producer) = &mut half.role
-        {
-            let text = format!(
-                "The backlog quota of the topic {} that the producer {} produces to is exceeded",
-                producer.topic(),
-                producer.name()
-            );
-            let text = exception("$ProducerBlockedQuotaExceededException", &text);
-            producer.fail_all(&text, &mut self.segments, &mut self.events);
-        }
-    }
-
     /// What a session that is being opened waits for, in words.
     #[must_use]
     pub fn waiting_for(&self, link: Link) -> String {
@@ -556,14 +503,4 @@ fn last_call(send_timeout: Option<Duration>) -> Duration {
         .unwrap_or_default()
         .saturating_sub(SHORTLY)
         .max(SHORTLY)
-}
-
-/// What ends a half that was open.
-fn end_of(failure: &Failure) -> Option<End> {
-    match failure.cause {
-        Cause::Broker(ServerError::TopicTerminatedError) => Some(End::Terminated),
-        Cause::Broker(ServerError::ProducerFenced) => Some(End::Fenced),
-        _ if failure.is_unrecoverable() => Some(End::Closed),
-        _ => None,
-    }
 }

@@ -19,6 +19,7 @@ mod connection;
 pub mod consumer;
 mod consuming;
 mod dispatch;
+mod ending;
 mod error;
 mod half;
 mod lookup;

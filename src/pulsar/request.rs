@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{connection::ConnectionKey, half::HalfKey, lookup::LookupKey};
+use super::{
+    Pulsar, Timer, connection::ConnectionKey, error::Failure, half::HalfKey, lookup::LookupKey,
+};
+use crate::timer::Now;
 
 /// What was asked, and for whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,5 +75,48 @@ impl Requests {
         ids.iter()
             .filter_map(|id| Some(self.pending.remove(id)?.purpose))
             .collect()
+    }
+}
+
+impl Pulsar {
+    /// A request that was not done.
+    pub(super) fn request_failed(&mut self, now: Now, purpose: Purpose, failure: &Failure) {
+        match purpose {
+            Purpose::Lookup(lookup) => self.lookup_failed(now, lookup, failure.clone()),
+            Purpose::Create(half) => self.half_failed(now, half, failure),
+            Purpose::Close(half) => self.forget(half),
+            Purpose::Unsubscribe(half) => self.unsubscribe_failed(half, failure),
+            Purpose::Forget => {}
+        }
+    }
+
+    /// A request was not answered in time?
+    pub(super) fn request_timeout(&mut self, now: Now, id: u64) {
+        let Some(request) = self.requests.get_mut(id) else {
+            return;
+        };
+        if request.has_no_deadline {
+            return;
+        }
+        let (connection, purpose) = (request.connection, request.purpose);
+        self.requests.remove(id);
+        if let Purpose::Create(half) = purpose {
+            // It may have been made after all, and would be in the way of the next try.
+            self.close_at_broker(now, half, connection, Purpose::Forget);
+        }
+        let what = match purpose {
+            Purpose::Lookup(_) => "Lookup request",
+            _ => "request",
+        };
+        let failure = Failure::timeout(what, self.settings.operation_timeout, id);
+        self.request_failed(now, purpose, &failure);
+    }
+
+    /// A request's number and its deadline.
+    pub(super) fn request(&mut self, now: Now, connection: ConnectionKey, purpose: Purpose) -> u64 {
+        let id = self.requests.add(connection, purpose);
+        let deadline = now.mono + self.settings.operation_timeout;
+        self.timers.set(deadline, Timer::Request(id));
+        id
     }
 }

@@ -102,9 +102,21 @@ impl<'a> Frame<'a> {
         let (command, rest) = frame
             .split_at_checked(len)
             .ok_or(FrameError::CommandBeyondFrame)?;
-        let (kind, body) = open_command(command)?;
+        let (kind, body) = match open_hot_command(command) {
+            Some(opened) => opened,
+            None => open_command(command)?,
+        };
         Ok(Self { kind, body, rest })
     }
+}
+
+/// As [`open_command`], for what comes with every message: the type, then the sub-command, each
+/// with a tag and a size of one byte, and nothing else.
+fn open_hot_command(command: &[u8]) -> Option<(i32, &[u8])> {
+    let [0x08, kind @ ..0x10, tag, len @ ..0x80, body @ ..] = command else {
+        return None;
+    };
+    (*tag == (kind << 3 | 2) && body.len() == usize::from(*len)).then_some((i32::from(*kind), body))
 }
 
 /// Finds the type of a `BaseCommand` and the sub-command of that number.
@@ -171,8 +183,10 @@ fn take_u32(bytes: &[u8]) -> Option<(usize, &[u8])> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
+    use crate::codec::protobuf::put_bytes;
 
     fn frame(command: &[u8], rest: &[u8]) -> Vec<u8> {
         let mut frame = Vec::new();
@@ -278,6 +292,20 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_short_way_finds_what_the_long_way_finds(
+            kind in 0u8..20, body in proptest::collection::vec(any::<u8>(), 0..140), extra in 0usize..2
+        ) {
+            let mut command = vec![8, kind];
+            put_bytes(&mut command, u32::from(kind.max(1)), &body);
+            command.extend(vec![0; extra]);
+            if let Some(opened) = open_hot_command(&command) {
+                prop_assert_eq!(open_command(&command), Ok(opened));
+            } else {
+                prop_assert!(kind == 0 || kind > 15 || body.len() > 127 || extra > 0);
+            }
+        }
+
         #[test]
         fn any_bytes_are_answered(bytes: Vec<u8>) {
             let _ = Frame::parse(&bytes);
