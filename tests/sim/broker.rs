@@ -14,6 +14,7 @@ use super::{
 };
 
 /// Errors in Pulsar's numbers.
+pub(crate) const METADATA_ERROR: i32 = 1;
 pub(crate) const CONSUMER_BUSY: i32 = 5;
 pub(crate) const SERVICE_NOT_READY: i32 = 6;
 pub(crate) const PRODUCER_BUSY: i32 = 16;
@@ -51,6 +52,8 @@ pub(crate) struct Connection {
     pub(crate) stalled_until: u64,
     /// Ids that the broker closed: what is still on its way to them is ignored.
     pub(crate) closed: BTreeSet<Lane>,
+    /// Ids that never came to be.
+    pub(crate) refused: BTreeSet<Lane>,
 }
 
 /// A producer at the broker.
@@ -132,6 +135,7 @@ impl Broker {
             pings: 0,
             stalled_until: 0,
             closed: BTreeSet::new(),
+            refused: BTreeSet::new(),
         };
         self.connections.insert(connection, state);
     }

@@ -1,7 +1,7 @@
 //! The broker's answer to each command.
 
 use super::{
-    broker::{Broker, Consumer, Lane, SERVICE_NOT_READY},
+    broker::{Broker, Consumer, Lane, METADATA_ERROR, SERVICE_NOT_READY},
     judge::Judge,
     rng::Rng,
     topic::Handle,
@@ -25,6 +25,7 @@ impl Broker {
         let command = frame.command;
         if command.producer.is_some() || command.subscribe.is_some() {
             self.connection(key).closed.remove(&lane);
+            self.connection(key).refused.remove(&lane);
         } else if self.connection(key).closed.contains(&lane) {
             self.ignored(key, &command);
             return;
@@ -126,6 +127,20 @@ impl Broker {
                 "not here any more",
             );
         }
+    }
+
+    /// Remembers that something does not exist because it was refused.
+    pub(super) fn refuse(&mut self, key: u32, lane: Lane) {
+        self.connection(key).refused.insert(lane);
+    }
+
+    /// A close that crossed a refusal; any other close of nothing is a mistake.
+    pub(super) fn close_of_nothing(&mut self, key: u32, lane: Lane, request_id: u64) {
+        assert!(
+            self.connection(key).refused.contains(&lane),
+            "close of {lane:?}, which never was"
+        );
+        self.fail(key, request_id, METADATA_ERROR, "not found");
     }
 
     pub(super) fn succeed(&mut self, key: u32, request_id: u64) {

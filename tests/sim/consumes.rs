@@ -14,6 +14,7 @@ impl Broker {
     pub(super) fn subscribe(&mut self, key: u32, asked: wire::Subscribe, unlucky: bool) {
         let index = self.topic(&asked.topic);
         if unlucky || self.topics[index].owner != self.connection(key).host {
+            self.refuse(key, Lane::Consumer(asked.consumer_id));
             self.fail(key, asked.request_id, SERVICE_NOT_READY, "not here");
             return;
         }
@@ -31,6 +32,7 @@ impl Broker {
             .or_insert_with(|| Subscription::new(asked.sub_type, durable, start));
         let busy = subscription.kind != asked.sub_type || asked.sub_type == EXCLUSIVE;
         if busy && !subscription.consumers.is_empty() {
+            self.refuse(key, Lane::Consumer(asked.consumer_id));
             self.fail(
                 key,
                 asked.request_id,
@@ -149,7 +151,10 @@ impl Broker {
 
     /// What the client acknowledged must have come before.
     pub(super) fn close_consumer(&mut self, handle: Handle, request_id: u64, judge: &Judge) {
-        let consumer = &self.consumers[&handle];
+        let Some(consumer) = self.consumers.get(&handle) else {
+            self.close_of_nothing(handle.0, Lane::Consumer(handle.1), request_id);
+            return;
+        };
         let topic = &self.topics[consumer.topic];
         if let Some(subscription) = topic.subscriptions.get(&consumer.subscription) {
             let owed = judge.owed(&consumer.name);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use prost::Message;
 
 use super::{
-    broker::{Broker, PRODUCER_BUSY, Producer, SERVICE_NOT_READY},
+    broker::{Broker, Lane, PRODUCER_BUSY, Producer, SERVICE_NOT_READY},
     judge::Judge,
     topic::{Content, Entry, Handle},
     wire::{self, BaseCommand, Body, KeyValue, MessageIdData, MessageMetadata},
@@ -15,6 +15,7 @@ impl Broker {
     pub(super) fn create_producer(&mut self, key: u32, asked: wire::Producer, unlucky: bool) {
         let topic = self.topic(&asked.topic);
         if unlucky || self.topics[topic].owner != self.connection(key).host {
+            self.refuse(key, Lane::Producer(asked.producer_id));
             self.fail(key, asked.request_id, SERVICE_NOT_READY, "not here");
             return;
         }
@@ -114,7 +115,10 @@ impl Broker {
 
     /// Receipts that are still owed come before the answer, as in Pulsar.
     pub(super) fn close_producer(&mut self, handle: Handle, request_id: u64) {
-        let producer = self.producers.remove(&handle).expect("the producer exists");
+        let Some(producer) = self.producers.remove(&handle) else {
+            self.close_of_nothing(handle.0, Lane::Producer(handle.1), request_id);
+            return;
+        };
         for receipt in producer.receipts {
             let send_receipt = Some(receipt);
             self.send(

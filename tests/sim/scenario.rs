@@ -217,11 +217,11 @@ impl Run {
     fn until(&mut self, what: &str, done: fn(&Self) -> bool) {
         let end = self.world.now + QUIET_NANOS;
         for step in 0..QUIET_STEPS {
-            if step % 20 == 0 {
-                self.spawn();
+            if step % 10 == 0 {
                 if done(self) {
                     return;
                 }
+                self.spawn();
             }
             if !self.step() {
                 assert!(
@@ -293,10 +293,9 @@ impl Run {
     fn state(&self) -> String {
         let mut state = String::new();
         for client in self.world.clients.iter().flatten() {
-            state += &format!(
-                "\n{}: {:?} {:?}",
-                client.actor.name, client.actor.stage, client.actor.role
-            );
+            let role = format!("{:?}", client.actor.role);
+            let (name, stage) = (&client.actor.name, client.actor.stage);
+            state += &format!("\n{name}: {stage:?} {role:.300}");
         }
         for topic in &self.world.broker.topics {
             for (name, subscription) in &topic.subscriptions {

@@ -7,7 +7,7 @@ use super::rng::Rng;
 
 /// The example of RFC 6455 section 1.3, so that nothing need be computed.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
-const ACCEPT: &str = "s3pPLmBiTxaQ9kYGzzhZRbK+xOo=";
+const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 /// What the server said.
 #[derive(Debug)]
