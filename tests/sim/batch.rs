@@ -8,12 +8,18 @@ use super::{
     broker::Broker,
     rng::Rng,
     topic::{Content, Entry},
-    wire::{Body, KeyValue, MessageMetadata, SingleMessageMetadata},
+    wire::{Body, KeyValue, MessageMetadata, SingleMessageMetadata, Style},
 };
 
 impl Broker {
     /// Puts one entry into a topic, as somebody else's producer would.
-    pub(crate) fn put_entry(&mut self, index: usize, messages: Vec<Content>, rng: &mut Rng) {
+    pub(crate) fn put_entry(&mut self, index: usize, mut messages: Vec<Content>, rng: &mut Rng) {
+        for content in &mut messages {
+            content.is_null = rng.one_in(10);
+            if content.is_null {
+                content.payload.clear();
+            }
+        }
         let batched = messages.len() > 1 || rng.one_in(4);
         let (key, properties) = match &*messages {
             [one] if !batched => (one.key.clone(), pairs(one)),
@@ -41,11 +47,13 @@ impl Broker {
             } else {
                 messages[0].event_time
             },
+            null_value: (!batched && messages[0].is_null).then_some(true),
             ..MessageMetadata::default()
         };
         topic.entries.push(Entry {
             id,
             body: Body {
+                style: *rng.pick(&[Style::Checked, Style::Unchecked, Style::Annotated]),
                 metadata: metadata.encode_to_vec(),
                 payload: compress(compression, &plain),
             },
@@ -73,7 +81,7 @@ fn batch(messages: &[Content]) -> Vec<u8> {
             payload_size: i32::try_from(content.payload.len()).expect("small"),
             event_time: content.event_time,
             sequence_id: Some(index as u64),
-            null_value: None,
+            null_value: content.is_null.then_some(true),
         }
         .encode_to_vec();
         let len = u32::try_from(metadata.len()).expect("small");

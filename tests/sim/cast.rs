@@ -70,13 +70,14 @@ impl Run {
                 if rng.one_in(2) {
                     target += "&subscriptionInitialPosition=Earliest";
                 }
+                let hoards = rng.one_in(6);
                 let ack_timeout = rng.one_in(6);
                 if ack_timeout {
                     target += "&ackTimeoutMillis=1000";
                 }
                 let consuming = Consuming::new(limit, Some((topic, subscription)));
                 world.judge.consuming.insert(name.clone(), consuming);
-                let role = Consumer::new(topic, kind, limit, ack_timeout);
+                let role = Consumer::new(topic, kind, limit, ack_timeout, hoards);
                 Actor::new(name, &target, Role::Consumer(role))
             }
             Slot::Reader { topic } => {

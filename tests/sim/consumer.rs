@@ -27,6 +27,8 @@ pub(crate) struct Consumer {
     kind: i32,
     limit: usize,
     ack_timeout: bool,
+    /// It keeps all it gets until it must be good.
+    hoards: bool,
     /// Deliveries it has neither acknowledged nor given back, with their ids.
     held: BTreeMap<Place, String>,
     seen: BTreeSet<Place>,
@@ -42,12 +44,19 @@ pub(crate) struct Consumer {
 }
 
 impl Consumer {
-    pub(crate) fn new(topic: usize, kind: i32, limit: usize, ack_timeout: bool) -> Self {
+    pub(crate) fn new(
+        topic: usize,
+        kind: i32,
+        limit: usize,
+        ack_timeout: bool,
+        hoards: bool,
+    ) -> Self {
         Self {
             topic,
             kind,
             limit: limit.max(1),
             ack_timeout,
+            hoards,
             held: BTreeMap::new(),
             seen: BTreeSet::new(),
             acks: VecDeque::new(),
@@ -74,13 +83,16 @@ impl Consumer {
             }
             return Wish::Nothing;
         }
+        if self.hoards {
+            return Wish::Nothing;
+        }
         match scene.rng.below(60) {
             0..40 => {
                 for _ in 0..scene.rng.range(1..10) {
                     self.ack(name, ws, scene);
                 }
             }
-            40..46 => self.give_back(ws, scene),
+            40..46 => self.give_back(name, ws, scene),
             46..48 => {
                 // Once more: it means nothing.
                 let done = self
@@ -134,10 +146,11 @@ impl Consumer {
         self.done.insert(place, (Ack::OnItsWay, id));
     }
 
-    fn give_back(&mut self, ws: &mut WebSocket, scene: &mut Scene<'_>) {
+    fn give_back(&mut self, name: &str, ws: &mut WebSocket, scene: &mut Scene<'_>) {
         let Some((_, id)) = self.take(scene) else {
             return;
         };
+        scene.judge.gave_back(name);
         self.rewound |= self.single_active();
         let command = json!({ "type": "negativeAcknowledge", "messageId": id });
         ws.text(scene.rng, &command.to_string());

@@ -40,10 +40,14 @@ pub(crate) fn check(text: &str, topic: usize, broker: &Broker) -> Place {
     );
     assert_eq!(millis("eventTime"), content.event_time, "of {place:?}");
     assert!(fields["redeliveryCount"].is_u64(), "of {place:?}");
-    assert_eq!(
-        fields.len(),
-        5 + usize::from(content.key.is_some()) + usize::from(content.event_time.is_some()),
-        "no other field: {text}"
-    );
+    let optional = [
+        content.key.is_some(),
+        content.event_time.is_some(),
+        content.is_null,
+    ];
+    let optional = optional.into_iter().filter(|there| *there).count();
+    assert_eq!(fields.len(), 5 + optional, "no other field: {text}");
+    let null = fields.get("nullValue").and_then(Value::as_bool);
+    assert_eq!(null, content.is_null.then_some(true), "of {place:?}");
     place
 }

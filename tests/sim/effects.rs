@@ -7,6 +7,7 @@ use pulsar_ws_fast::{session::SessionKey, shard::Effect};
 use super::{
     actor::End,
     socket::{BrokerSocket, Pipe, Write},
+    topic::Handle,
     world::{Client, World},
 };
 
@@ -90,6 +91,10 @@ impl World {
                 Effect::Disconnect(key) => {
                     let link = self.links.iter().position(|link| link.key == key);
                     let socket = self.links.remove(link.expect("a connection that exists"));
+                    let lives = |handle: &Handle| handle.0 == socket.connection;
+                    let inhabited = self.broker.producers.keys().any(lives)
+                        || self.broker.consumers.keys().any(lives);
+                    assert!(self.faults || !inhabited, "the shard cuts itself off");
                     if socket.up {
                         self.broker.disconnected(socket.connection, &mut self.judge);
                     }

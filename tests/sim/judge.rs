@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::topic::{Content, Place};
 
+/// Members of an entry; the broker counts permits by message, but sends whole entries.
+pub(crate) const BATCH_MAX: i64 = 6;
+
 /// A subscription: topic and name.
 pub(crate) type SubscriptionKey = (usize, String);
 
@@ -19,6 +22,8 @@ pub(crate) struct Consuming {
     received: BTreeMap<Place, u32>,
     /// Acknowledgements that the shard has got and the broker must get, unless a fault comes between.
     settled: BTreeSet<Place>,
+    /// It has acknowledged nothing and given nothing back, nor does so by waiting.
+    pub(crate) hoards: bool,
     /// How often the broker lost this consumer by a fault.
     pub(crate) cuts: u32,
 }
@@ -28,6 +33,7 @@ impl Consuming {
     pub(crate) fn new(receiver_queue_size: usize, subscription: Option<SubscriptionKey>) -> Self {
         Self {
             limit: i64::try_from(receiver_queue_size.max(1)).expect("small"),
+            hoards: subscription.is_some(),
             subscription,
             ..Self::default()
         }
@@ -43,8 +49,8 @@ pub(crate) struct Producing {
     pub(crate) next_sequence_id: u64,
     /// Contents by the number that each payload carries.
     pub(crate) published: Vec<Content>,
-    /// Sequence id of each number, as first stored.
-    stored: BTreeMap<usize, u64>,
+    /// Sequence id of each number, as first stored, and how often it was.
+    stored: BTreeMap<usize, (u64, u32)>,
     /// The largest number stored so far.
     newest: Option<usize>,
     pub(crate) cuts: u32,
@@ -74,12 +80,14 @@ impl Judge {
             Some(content),
             "{session} {number} was stored as published"
         );
-        if let Some(before) = producing.stored.get(&number) {
-            assert!(
-                producing.cuts > 0,
-                "{session} {number} is stored twice without a cut"
-            );
+        if let Some((before, times)) = producing.stored.get_mut(&number) {
             assert_eq!(*before, sequence_id, "a resend keeps its sequence id");
+            *times += 1;
+            let (times, cuts) = (*times, producing.cuts);
+            assert!(
+                times <= 1 + cuts,
+                "{session} {number} is stored {times} times, {cuts} cuts"
+            );
             return;
         }
         let newest = producing.newest;
@@ -94,7 +102,7 @@ impl Judge {
         );
         producing.next_sequence_id = sequence_id + 1;
         producing.newest = Some(number);
-        producing.stored.insert(number, sequence_id);
+        producing.stored.insert(number, (sequence_id, 1));
     }
 
     /// Whether a publish was ever stored.
@@ -131,6 +139,11 @@ impl Judge {
     pub(crate) fn offered(&mut self, consumer: &str, place: Place) {
         let consuming = self.consuming.get_mut(consumer).expect("a known consumer");
         *consuming.offered.entry(place).or_default() += 1;
+        let offered = i64::try_from(consuming.offered.len()).expect("small");
+        assert!(
+            !consuming.hoards || consuming.cuts > 0 || offered < 2 * consuming.limit + BATCH_MAX,
+            "{consumer} was sent {offered} messages, though its client does nothing but hold them"
+        );
     }
 
     /// The client got a message.
@@ -147,11 +160,18 @@ impl Judge {
 
     /// A client sends an acknowledgement.
     pub(crate) fn acked(&mut self, consumer: &str, place: Place) {
+        self.gave_back(consumer);
         let subscription = self.consuming[consumer]
             .subscription
             .clone()
             .expect("a consumer");
         self.acked.entry(subscription).or_default().insert(place);
+    }
+
+    /// A client gives something back.
+    pub(crate) fn gave_back(&mut self, consumer: &str) {
+        let consuming = self.consuming.get_mut(consumer).expect("a known consumer");
+        consuming.hoards = false;
     }
 
     /// The shard has taken an acknowledgement.

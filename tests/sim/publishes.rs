@@ -91,6 +91,7 @@ impl Broker {
             event_time: metadata.event_time,
             deliver_at: metadata.deliver_at_time,
             replicate_to: metadata.replicate_to,
+            is_null: metadata.null_value.unwrap_or(false),
         };
         judge.stored(&producer.name, send.sequence_id, &content);
         let topic = &mut self.topics[producer.topic];

@@ -359,11 +359,12 @@ impl Run {
             world.trace.note(format!("unload of {topic}"));
             world.carry();
         }
+        let pause = *world.rng.pick(&[20, 200, 5000]);
         if world.rng.one_in(200)
             && let Some(link) = world.links.last()
             && let Some(connection) = world.broker.connections.get_mut(&link.connection)
         {
-            connection.stalled_until = world.now + world.rng.next() % (200 * MILLISECOND);
+            connection.stalled_until = world.now + world.rng.next() % (pause * MILLISECOND);
         }
     }
 }

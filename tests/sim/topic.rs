@@ -31,6 +31,8 @@ pub(crate) struct Content {
     /// What only a publisher can say.
     pub(crate) deliver_at: Option<i64>,
     pub(crate) replicate_to: Vec<String>,
+    /// A tombstone, which only others make.
+    pub(crate) is_null: bool,
 }
 
 /// One entry of a topic.
@@ -220,7 +222,11 @@ impl Subscription {
             return Some((entry, consumer));
         }
         // One key, one consumer, in order: a key whose earlier message waits must wait too.
-        let key = |entry: usize| entries[entry].messages[0].key.clone().unwrap_or_default();
+        let key = |entry: usize| key_of(entries, entry);
+        let mut holders: BTreeMap<_, BTreeSet<Handle>> = BTreeMap::new();
+        for (entry, holder) in &self.pending {
+            holders.entry(key(*entry)).or_default().insert(*holder);
+        }
         let mut blocked = BTreeSet::new();
         for entry in self.replay.iter().copied().chain(fresh) {
             let key = key(entry);
@@ -228,10 +234,8 @@ impl Subscription {
                 .bytes()
                 .fold(7, |hash, byte| hash * 31 % 9973 + usize::from(byte));
             let consumer = *self.consumers.get(hash % self.consumers.len().max(1))?;
-            let elsewhere = self
-                .pending
-                .iter()
-                .any(|(held, by)| *by != consumer && key_of(entries, *held) == key);
+            let mut held_by = holders.get(&key).into_iter().flatten();
+            let elsewhere = held_by.any(|holder| *holder != consumer);
             if !elsewhere && !blocked.contains(&key) && ready(consumer) {
                 return Some((entry, consumer));
             }

@@ -8,8 +8,19 @@ pub(crate) use super::proto::*;
 /// What stands behind a command.
 #[derive(Clone, Debug)]
 pub(crate) struct Body {
+    pub(crate) style: Style,
     pub(crate) metadata: Vec<u8>,
     pub(crate) payload: Vec<u8>,
+}
+
+/// What stands in front of the metadata.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Style {
+    Checked,
+    /// As very old producers had it.
+    Unchecked,
+    /// The broker adds a note of its own: when it stored the entry.
+    Annotated,
 }
 
 /// One frame as it came.
@@ -35,6 +46,7 @@ pub(crate) fn take_frame(bytes: &mut Vec<u8>) -> Option<Frame> {
         assert_eq!(be32(&rest[2..6]), crc32c(checked) as usize, "checksum");
         let metadata_len = be32(&checked[..4]);
         Body {
+            style: Style::Checked,
             metadata: checked[4..4 + metadata_len].to_vec(),
             payload: checked[4 + metadata_len..].to_vec(),
         }
@@ -57,8 +69,14 @@ pub(crate) fn put_frame(out: &mut Vec<u8>, mut command: BaseCommand, body: Optio
         let mut checked = len32(&body.metadata).to_vec();
         checked.extend_from_slice(&body.metadata);
         checked.extend_from_slice(&body.payload);
-        tail.extend_from_slice(&MAGIC);
-        tail.extend_from_slice(&crc32c(&checked).to_be_bytes());
+        if body.style == Style::Annotated {
+            // Field 1, the broker's time.
+            tail.extend_from_slice(&[0x0e, 0x02, 0, 0, 0, 3, 8, 0xac, 0x02]);
+        }
+        if body.style != Style::Unchecked {
+            tail.extend_from_slice(&MAGIC);
+            tail.extend_from_slice(&crc32c(&checked).to_be_bytes());
+        }
         tail.extend_from_slice(&checked);
     }
     let total = u32::try_from(4 + command.len() + tail.len()).expect("a small frame");
