@@ -118,6 +118,7 @@ impl Actor {
             let Some(incoming) = self.ws.next() else {
                 return;
             };
+            log!("    {} gets {incoming:.200?}", self.name);
             assert!(
                 self.end.is_none(),
                 "{}: {incoming:?} after the end",

@@ -72,6 +72,8 @@ pub(crate) struct Consumer {
     pub(crate) subscription: String,
     pub(crate) name: String,
     pub(crate) permits: i64,
+    /// Permits came, so the shard knows that it was made.
+    pub(crate) known: bool,
     pub(crate) epoch: Option<u64>,
     pub(crate) told_end: bool,
 }
@@ -286,16 +288,16 @@ fn lane_of(command: &BaseCommand) -> Lane {
         ..
     } = command;
     let producer = producer.as_ref().map(|it| it.producer_id);
-    let producer = producer.or(send.as_ref().map(|it| it.producer_id));
-    let producer = producer.or(close_producer.as_ref().map(|it| it.producer_id));
+    let producer = producer.or_else(|| send.as_ref().map(|it| it.producer_id));
+    let producer = producer.or_else(|| close_producer.as_ref().map(|it| it.producer_id));
     let consumer = command.subscribe.as_ref().map(|it| it.consumer_id);
-    let consumer = consumer.or(command.ack.as_ref().map(|it| it.consumer_id));
-    let consumer = consumer.or(command.flow.as_ref().map(|it| it.consumer_id));
-    let consumer = consumer.or(command.redeliver.as_ref().map(|it| it.consumer_id));
-    let consumer = consumer.or(command.unsubscribe.as_ref().map(|it| it.consumer_id));
-    let consumer = consumer.or(command.close_consumer.as_ref().map(|it| it.consumer_id));
+    let consumer = consumer.or_else(|| command.ack.as_ref().map(|it| it.consumer_id));
+    let consumer = consumer.or_else(|| command.flow.as_ref().map(|it| it.consumer_id));
+    let consumer = consumer.or_else(|| command.redeliver.as_ref().map(|it| it.consumer_id));
+    let consumer = consumer.or_else(|| command.unsubscribe.as_ref().map(|it| it.consumer_id));
+    let consumer = consumer.or_else(|| command.close_consumer.as_ref().map(|it| it.consumer_id));
     let request = command.lookup.as_ref().map(|it| it.request_id);
-    let request = request.or(command.partition_metadata.as_ref().map(|it| it.request_id));
+    let request = request.or_else(|| command.partition_metadata.as_ref().map(|it| it.request_id));
     match (producer, consumer, request) {
         (Some(id), ..) => Lane::Producer(id),
         (_, Some(id), _) => Lane::Consumer(id),

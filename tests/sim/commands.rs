@@ -23,6 +23,7 @@ impl Broker {
         judge: &mut Judge,
     ) {
         let command = frame.command;
+        log!("    broker {key} {lane:?} gets {}", brief(&command));
         if command.producer.is_some() || command.subscribe.is_some() {
             self.connection(key).closed.remove(&lane);
             self.connection(key).refused.remove(&lane);
@@ -68,13 +69,14 @@ impl Broker {
                 subscribe: Some(subscribe),
                 ..
             } => {
-                self.subscribe(key, subscribe, unlucky);
+                self.subscribe(key, subscribe, unlucky, judge);
             }
             BaseCommand {
                 flow: Some(flow), ..
             } => {
                 let consumer = self.consumer((key, flow.consumer_id));
                 assert!(flow.message_permits > 0, "permits for nothing");
+                consumer.known = true;
                 consumer.permits += i64::from(flow.message_permits);
                 judge.permits(&consumer.name, consumer.permits);
             }
@@ -113,10 +115,10 @@ impl Broker {
             .close_producer
             .as_ref()
             .map(|close| close.request_id);
-        let closed = closed.or(command
-            .close_consumer
-            .as_ref()
-            .map(|close| close.request_id));
+        let closed = closed.or_else(|| {
+            let close = command.close_consumer.as_ref();
+            close.map(|close| close.request_id)
+        });
         if let Some(request_id) = closed {
             self.succeed(key, request_id);
         } else if let Some(asked) = &command.unsubscribe {
@@ -248,4 +250,11 @@ impl Broker {
         let found = self.topics.iter().position(|topic| topic.name == name);
         found.unwrap_or_else(|| panic!("no topic {name}"))
     }
+}
+
+/// A command without the fields that it has not.
+fn brief(command: &BaseCommand) -> String {
+    let text = format!("{command:?}");
+    let fields = text.split(", ").filter(|field| !field.ends_with(": None"));
+    fields.collect::<Vec<_>>().join(", ")
 }

@@ -136,6 +136,7 @@ impl Consumer {
         let Some((place, id)) = self.take(scene) else {
             return;
         };
+        log!("    {name} acknowledges {place:?}");
         scene.judge.acked(name, place);
         let command = match scene.rng.below(3) {
             0 => json!({ "messageId": id, "type": "ack" }),
@@ -147,9 +148,10 @@ impl Consumer {
     }
 
     fn give_back(&mut self, name: &str, ws: &mut WebSocket, scene: &mut Scene<'_>) {
-        let Some((_, id)) = self.take(scene) else {
+        let Some((place, id)) = self.take(scene) else {
             return;
         };
+        log!("    {name} gives {place:?} back");
         scene.judge.gave_back(name);
         self.rewound |= self.single_active();
         let command = json!({ "type": "negativeAcknowledge", "messageId": id });
@@ -166,6 +168,7 @@ impl Consumer {
     ) {
         while let Some((_, place)) = self.acks.front().copied().filter(|ack| ack.0 <= arrived) {
             self.acks.pop_front();
+            log!("    {name}: {place:?} is settled at {told:?}");
             judge.settled(name, place);
             self.done.get_mut(&place).expect("sent").0 = Ack::Taken(told);
         }

@@ -11,7 +11,13 @@ use super::{
 };
 
 impl Broker {
-    pub(super) fn subscribe(&mut self, key: u32, asked: wire::Subscribe, unlucky: bool) {
+    pub(super) fn subscribe(
+        &mut self,
+        key: u32,
+        asked: wire::Subscribe,
+        unlucky: bool,
+        judge: &mut Judge,
+    ) {
         let index = self.topic(&asked.topic);
         if unlucky || self.topics[index].owner != self.connection(key).host {
             self.refuse(key, Lane::Consumer(asked.consumer_id));
@@ -48,9 +54,11 @@ impl Broker {
             subscription: asked.subscription,
             name: asked.consumer_name.expect("scripted clients give names"),
             permits: 0,
+            known: false,
             epoch: asked.consumer_epoch,
             told_end: false,
         };
+        judge.subscribed(&state.name);
         assert!(
             self.consumers.insert(handle, state).is_none(),
             "{handle:?} exists"
@@ -58,7 +66,7 @@ impl Broker {
         self.succeed(key, asked.request_id);
     }
 
-    pub(super) fn ack(&mut self, key: u32, ack: &wire::Ack, judge: &mut Judge) {
+    pub(super) fn ack(&mut self, key: u32, ack: &wire::Ack, judge: &Judge) {
         let consumer = self
             .consumers
             .get(&(key, ack.consumer_id))
@@ -77,8 +85,8 @@ impl Broker {
             let size = entries[at].messages.len();
             if ack.ack_type == 1 {
                 let done = if id.ack_set.is_empty() { at + 1 } else { at };
-                for entry in 0..done {
-                    subscription.ack(entry, None, entries[entry].messages.len());
+                for (entry, stored) in entries[..done].iter().enumerate() {
+                    subscription.ack(entry, None, stored.messages.len());
                 }
                 continue;
             }
@@ -149,14 +157,17 @@ impl Broker {
         self.succeed(key, asked.request_id);
     }
 
-    /// What the client acknowledged must have come before.
+    /// What the client acknowledged must have come before, unless the close crossed the answer to
+    /// a new subscription: then what was kept meanwhile is lost, as with Java.
     pub(super) fn close_consumer(&mut self, handle: Handle, request_id: u64, judge: &Judge) {
         let Some(consumer) = self.consumers.get(&handle) else {
             self.close_of_nothing(handle.0, Lane::Consumer(handle.1), request_id);
             return;
         };
         let topic = &self.topics[consumer.topic];
-        if let Some(subscription) = topic.subscriptions.get(&consumer.subscription) {
+        if let Some(subscription) = topic.subscriptions.get(&consumer.subscription)
+            && consumer.known
+        {
             let owed = judge.owed(&consumer.name);
             for place in owed {
                 let size = topic.entries[place.entry].messages.len();
@@ -199,6 +210,10 @@ impl Broker {
         let size = entry.messages.len();
         let (redeliveries, left) = subscription.sent(at, handle, size);
         let consumer = self.consumers.get_mut(&handle).expect("dispatched to it");
+        log!(
+            "    broker sends {handle:?} entry {at} {:?}, members {left:?}",
+            entry.id
+        );
         consumer.permits -= i64::try_from(left.len()).expect("small");
         for member in &left {
             judge.offered(

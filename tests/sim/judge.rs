@@ -24,6 +24,8 @@ pub(crate) struct Consuming {
     settled: BTreeSet<Place>,
     /// It has acknowledged nothing and given nothing back, nor does so by waiting.
     pub(crate) hoards: bool,
+    /// The broker closed it, and the shard may send acknowledgements until it learns so.
+    unloaded: bool,
     /// How often the broker lost this consumer by a fault.
     pub(crate) cuts: u32,
 }
@@ -124,6 +126,20 @@ impl Judge {
         let consuming = self.consuming.get_mut(consumer).expect("a known consumer");
         consuming.cuts += 1;
         consuming.settled.clear();
+    }
+
+    /// The broker closed a session's half, its topic being moved.
+    pub(crate) fn unloaded(&mut self, consumer: &str) {
+        let consuming = self.consuming.get_mut(consumer).expect("a known consumer");
+        consuming.unloaded = true;
+    }
+
+    /// The broker has made a session's half, for the first time or again.
+    pub(crate) fn subscribed(&mut self, consumer: &str) {
+        let consuming = self.consuming.get_mut(consumer).expect("a known consumer");
+        if std::mem::take(&mut consuming.unloaded) {
+            consuming.settled.clear();
+        }
     }
 
     /// The broker got permits; it now has so many.

@@ -9,7 +9,7 @@ use super::{
 };
 
 impl World {
-    pub(super) fn to_shard(&mut self, slot: usize) {
+    pub(super) fn read_client(&mut self, slot: usize) {
         let now = self.now();
         let Some(Client { actor, socket }) = &mut self.clients[slot] else {
             return;
@@ -39,7 +39,7 @@ impl World {
         }
     }
 
-    pub(super) fn to_client(&mut self, slot: usize) {
+    pub(super) fn tell_client(&mut self, slot: usize) {
         let Some(Client { actor, socket }) = &mut self.clients[slot] else {
             return;
         };

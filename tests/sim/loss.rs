@@ -11,13 +11,11 @@ impl Broker {
     /// A connection is gone, and with it what lived on it.
     pub(crate) fn disconnected(&mut self, key: u32, judge: &mut Judge) {
         self.connections.remove(&key);
-        let producers: Vec<_> = self.producers.keys().filter(|it| it.0 == key).collect();
-        for handle in producers.into_iter().copied().collect::<Vec<_>>() {
+        for handle in self.producers_where(|handle, _| handle.0 == key) {
             let producer = self.producers.remove(&handle).expect("listed");
             judge.cut_producer(&producer.name);
         }
-        let consumers: Vec<_> = self.consumers.keys().copied().collect();
-        for handle in consumers.into_iter().filter(|it| it.0 == key) {
+        for handle in self.consumers_where(|handle, _| handle.0 == key) {
             let name = self.remove_consumer(handle);
             judge.cut_consumer(&name);
         }
@@ -29,8 +27,7 @@ impl Broker {
         self.topics[topic].owner = next;
         self.topics[topic].ledger = self.next_ledger;
         self.next_ledger += 1;
-        let producers = self.producers.iter().filter(|it| it.1.topic == topic);
-        for handle in producers.map(|it| *it.0).collect::<Vec<_>>() {
+        for handle in self.producers_where(|_, on| on == topic) {
             let producer = self.producers.remove(&handle).expect("listed");
             judge.cut_producer(&producer.name);
             self.closed_by_us(handle, Lane::Producer(handle.1));
@@ -46,10 +43,10 @@ impl Broker {
                 },
             );
         }
-        let consumers = self.consumers.iter().filter(|it| it.1.topic == topic);
-        for handle in consumers.map(|it| *it.0).collect::<Vec<_>>() {
+        for handle in self.consumers_where(|_, on| on == topic) {
             let name = self.remove_consumer(handle);
             judge.cut_consumer(&name);
+            judge.unloaded(&name);
             self.closed_by_us(handle, Lane::Consumer(handle.1));
             let close_consumer = Some(wire::CloseConsumer {
                 consumer_id: handle.1,
@@ -63,6 +60,18 @@ impl Broker {
                 },
             );
         }
+    }
+
+    fn producers_where(&self, is_meant: impl Fn(Handle, usize) -> bool) -> Vec<Handle> {
+        let meant = self.producers.iter();
+        let meant = meant.filter(|it| is_meant(*it.0, it.1.topic));
+        meant.map(|it| *it.0).collect()
+    }
+
+    fn consumers_where(&self, is_meant: impl Fn(Handle, usize) -> bool) -> Vec<Handle> {
+        let meant = self.consumers.iter();
+        let meant = meant.filter(|it| is_meant(*it.0, it.1.topic));
+        meant.map(|it| *it.0).collect()
     }
 
     fn closed_by_us(&mut self, handle: Handle, lane: Lane) {

@@ -2,7 +2,21 @@
 //!
 //! Bytes arrive in pieces of any size and in any order between sockets, time is virtual, and chance
 //! decides what happens next, so that a failing seed fails again. `SIM_SEED=n` runs one seed of all
-//! scenarios, `SIM_SEEDS=n` that many.
+//! scenarios, `SIM_SEEDS=n` that many; `SIM_LOG=1` tells all that happens.
+
+#![allow(
+    clippy::print_stderr,
+    reason = "a failing run tells its seed and what led to the failure"
+)]
+
+/// Tells what happens as it happens, when `SIM_LOG` is set.
+macro_rules! log {
+    ($($what:tt)*) => {
+        if std::env::var_os("SIM_LOG").is_some() {
+            eprintln!($($what)*);
+        }
+    };
+}
 
 mod actor;
 mod batch;

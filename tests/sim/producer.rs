@@ -122,7 +122,7 @@ impl Producer {
         producing.published.push(content);
     }
 
-    pub(super) fn text(&mut self, name: &str, text: &str, scene: &mut Scene<'_>) {
+    pub(super) fn text(&mut self, name: &str, text: &str, scene: &Scene<'_>) {
         let json: Value = serde_json::from_str(text).expect("JSON");
         let string = |field: &str| json[field].as_str();
         let result = string("result").expect("a result");

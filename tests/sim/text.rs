@@ -36,7 +36,7 @@ pub(crate) fn unbase64(text: &str) -> Vec<u8> {
         let bits = four.iter().fold(0_u32, |bits, digit| {
             let six = ALPHABET.iter().position(|letter| letter == digit);
             let six = six
-                .or((*digit == b'=').then_some(0))
+                .or_else(|| (*digit == b'=').then_some(0))
                 .expect("a base64 digit");
             bits << 6 | u32::try_from(six).expect("six bits")
         });

@@ -165,9 +165,12 @@ impl Subscription {
 
     /// A consumer went away: what it held goes to others.
     pub(crate) fn leave(&mut self, consumer: Handle) {
+        let active = self.consumers.first() == Some(&consumer);
         self.consumers.retain(|handle| *handle != consumer);
         if self.single_active() {
-            self.rewind();
+            if active {
+                self.rewind();
+            }
         } else {
             let held = self.pending.iter().filter(|held| *held.1 == consumer);
             let held: Vec<_> = held.map(|held| *held.0).collect();

@@ -98,15 +98,15 @@ fn len32(bytes: &[u8]) -> [u8; 4] {
 pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
     const TABLE: [u32; 256] = {
         let mut table = [0; 256];
-        let mut index = 0;
+        let mut index = 0_u32;
         while index < 256 {
-            let mut crc = index as u32;
+            let mut crc = index;
             let mut bit = 0;
             while bit < 8 {
                 crc = (crc >> 1) ^ (0x82f6_3b78 * (crc & 1));
                 bit += 1;
             }
-            table[index] = crc;
+            table[index as usize] = crc;
             index += 1;
         }
         table

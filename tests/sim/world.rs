@@ -85,6 +85,7 @@ impl Trace {
     const KEPT: usize = 60;
 
     pub(crate) fn note(&mut self, text: String) {
+        log!("{text}");
         self.hash.write(text.as_bytes());
         if self.last.len() == Self::KEPT {
             self.last.pop_front();
@@ -168,8 +169,8 @@ impl World {
         let happening = *self.rng.pick(&could);
         self.trace.note(format!("{} {happening:?}", self.now));
         match happening {
-            Happening::ToShard(slot) => self.to_shard(slot),
-            Happening::ToClient(slot) => self.to_client(slot),
+            Happening::ToShard(slot) => self.read_client(slot),
+            Happening::ToClient(slot) => self.tell_client(slot),
             Happening::ClientWrite(slot) => self.client_write(slot),
             Happening::Act(slot) => self.act(slot),
             Happening::Connect(link) => self.connected(link),
