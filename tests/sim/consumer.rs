@@ -87,12 +87,12 @@ impl Consumer {
             return Wish::Nothing;
         }
         match scene.rng.below(60) {
-            0..40 => {
+            0..32 => {
                 for _ in 0..scene.rng.range(1..10) {
                     self.ack(name, ws, scene);
                 }
             }
-            40..46 => self.give_back(name, ws, scene),
+            32..46 => self.give_back(name, ws, scene),
             46..48 => {
                 // Once more: it means nothing.
                 let done = self

@@ -117,7 +117,7 @@ impl Run {
         let mut broker = Broker::new(hosts, topics, rng.one_in(2));
         if scenario.faults {
             broker.chaos = Chaos {
-                request_errors: rng.range(0..30),
+                request_errors: *rng.pick(&[0, 4, 20]),
                 redirects: rng.range(0..4),
             };
         } else if rng.one_in(2) {
@@ -130,9 +130,13 @@ impl Run {
         let mut world = World::new(config, broker, slots.len(), seed);
         world.faults = scenario.faults;
         world.judge.strict = !scenario.faults;
-        world.pace = *rng.pick(&[1, 5, 40]) * MILLISECOND;
+        world.pace = *rng.pick(&[1, 10, 60, 200]) * MILLISECOND;
         world.capacity = *rng.pick(&[100, 5000, 64 * 1024, 1 << 20]);
-        world.connect_errors = if scenario.faults { rng.below(20) } else { 0 };
+        world.connect_errors = if scenario.faults {
+            *rng.pick(&[0, 4, 20])
+        } else {
+            0
+        };
         let drain_at = scenario.drain.then(|| rng.below(BUSY_STEPS));
         Self {
             world,
