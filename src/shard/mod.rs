@@ -8,8 +8,14 @@
 
 mod broker;
 mod client;
+mod deadlines;
+mod deliveries;
 mod drain;
+mod effect;
+mod ending;
+mod flow;
 mod handshake;
+mod incomplete;
 mod messages;
 mod outbox;
 
@@ -28,10 +34,12 @@ use crate::{
     dialect::{self, TimeFormat},
     pulsar::{self, Pulsar},
     timer::Timers,
-    ws::frame::close_code,
 };
-use client::{Client, Phase};
+use client::Client;
+use deadlines::Timer;
 use outbox::Buffers;
+
+pub use effect::Effect;
 
 /// What the surface speaks of, so that its driver needs to know no layer below.
 pub use crate::{
@@ -39,58 +47,6 @@ pub use crate::{
     session::SessionKey,
     timer::{Instant, Now},
 };
-
-/// What the shard wants of the outer world.
-#[derive(Debug)]
-pub enum Effect {
-    /// The client's outbox went from empty to not empty: write it.
-    WriteClient(SessionKey),
-    /// The broker connection's outbox went from empty to not empty: write it.
-    WriteBroker(ConnectionKey),
-    /// A client whose reads had stopped may be read again.
-    Read(SessionKey),
-    /// Write `last` behind what is being written, shut the write side down, read and discard until
-    /// the client has closed too or a deadline passes, then close. The shard has forgotten the key.
-    Finish {
-        /// Whose socket.
-        client: SessionKey,
-        /// The last bytes for it.
-        last: Vec<u8>,
-    },
-    /// Close the socket at once. The shard has forgotten the key.
-    Abort(SessionKey),
-    /// Open a TCP connection; answer with `handle_connected` or `handle_disconnected`.
-    Connect {
-        /// Its name from now on.
-        connection: ConnectionKey,
-        /// Where to.
-        address: SocketAddr,
-    },
-    /// Close a broker's socket. The shard has forgotten the key.
-    Disconnect(ConnectionKey),
-    /// Look a name up; answer with `handle_resolved`.
-    Resolve {
-        /// To be given back with the answer.
-        request: ResolveKey,
-        /// A host name, never an address.
-        host: String,
-        /// For the answer's addresses.
-        port: u16,
-    },
-    /// Every session has ended and the backend has let go.
-    Drained,
-}
-
-/// Deadlines of the shard itself; those of the backend are kept there.
-#[derive(Clone, Copy, Debug)]
-enum Timer {
-    /// The handshake's deadline; afterwards, a look at how long the client has been idle.
-    Client(SessionKey),
-    /// A client that does not read what it is told is given up unless it made progress.
-    Stalled(SessionKey),
-    /// Draining ends, whoever is left.
-    Drain,
-}
 
 /// One core's world.
 pub struct Shard {
@@ -285,118 +241,11 @@ impl Shard {
     }
 
     /// Says once that the client has something to be written.
-    fn announce(&mut self, key: SessionKey) {
+    pub(super) fn announce(&mut self, key: SessionKey) {
         if let Some(client) = self.clients.get_mut(key)
             && client.outbox.announces()
         {
             self.effects.push_back(Effect::WriteClient(key));
-        }
-    }
-
-    /// Forgets a client: its last words are written, then its socket is closed.
-    fn finish(&mut self, now: Now, key: SessionKey) {
-        if let Some(mut client) = self.clients.remove(key) {
-            let last = client.outbox.take_last();
-            self.effects.push_back(Effect::Finish { client: key, last });
-            self.release(now, client);
-        }
-    }
-
-    /// Forgets a client without a word.
-    fn abort(&mut self, now: Now, key: SessionKey) {
-        if let Some(client) = self.clients.remove(key) {
-            self.effects.push_back(Effect::Abort(key));
-            self.release(now, client);
-        }
-    }
-
-    /// Gives back what a removed client held.
-    fn release(&mut self, now: Now, client: Client) {
-        self.incomplete_bytes -= client.incomplete_bytes;
-        if let Some(link) = client.phase.link() {
-            self.pulsar.close(now, link);
-        }
-        self.buffers.put(client.outbox.into_buffer());
-    }
-
-    /// A client's deadline: the handshake's, or a look at its idleness.
-    fn client_timeout(&mut self, now: Now, key: SessionKey) {
-        let Some(client) = self.clients.get_mut(key) else {
-            return;
-        };
-        match &mut client.phase {
-            Phase::Open(open) => {
-                let idle = self.config.idle_timeout;
-                let deadline = client.active + idle;
-                if now.mono < deadline {
-                    self.timers.set(deadline, Timer::Client(key));
-                    return;
-                }
-                let millis = idle.as_millis();
-                let reason = format!(
-                    "java.util.concurrent.TimeoutException: Idle timeout expired: {millis}/{millis} ms"
-                );
-                open.ws
-                    .close(&mut client.outbox.bytes, close_code::GOING_AWAY, &reason);
-                self.finish(now, key);
-            }
-            Phase::Head | Phase::Opening(_) => self.handshake_timeout(now, key),
-        }
-    }
-
-    /// A client that had too much to read made no progress for the whole stall timeout?
-    fn stalled_timeout(&mut self, now: Now, key: SessionKey) {
-        let timeout = self.config.replies_timeout;
-        let Some(client) = self.clients.get_mut(key) else {
-            return;
-        };
-        let Some(since) = client.stalled_since else {
-            return;
-        };
-        if now.mono < since + timeout {
-            self.timers.set(since + timeout, Timer::Stalled(key));
-        } else {
-            self.close_overloaded(now, key, "replies are not read");
-        }
-    }
-
-    /// Gives up a client that costs more than it may.
-    fn close_overloaded(&mut self, now: Now, key: SessionKey, reason: &str) {
-        if let Some(client) = self.clients.get_mut(key) {
-            tracing::warn!(peer = %client.peer, reason, "client given up");
-            if let Phase::Open(open) = &mut client.phase {
-                open.ws.close(
-                    &mut client.outbox.bytes,
-                    close_code::TRY_AGAIN_LATER,
-                    reason,
-                );
-            }
-            self.finish(now, key);
-        }
-    }
-}
-
-impl From<pulsar::Effect> for Effect {
-    fn from(effect: pulsar::Effect) -> Self {
-        match effect {
-            pulsar::Effect::Resolve {
-                request,
-                host,
-                port,
-            } => Self::Resolve {
-                request,
-                host,
-                port,
-            },
-            pulsar::Effect::Connect {
-                connection,
-                address,
-            } => Self::Connect {
-                connection,
-                address,
-            },
-            pulsar::Effect::Write(connection) => Self::WriteBroker(connection),
-            pulsar::Effect::Disconnect(connection) => Self::Disconnect(connection),
         }
     }
 }

@@ -1,0 +1,74 @@
+//! What leaves a shard besides bytes.
+
+use std::net::SocketAddr;
+
+use crate::{
+    pulsar::{self, ConnectionKey, ResolveKey},
+    session::SessionKey,
+};
+
+/// What the shard wants of the outer world.
+#[derive(Debug)]
+pub enum Effect {
+    /// The client's outbox went from empty to not empty: write it.
+    WriteClient(SessionKey),
+    /// The broker connection's outbox went from empty to not empty: write it.
+    WriteBroker(ConnectionKey),
+    /// A client whose reads had stopped may be read again.
+    Read(SessionKey),
+    /// Write `last` behind what is being written, shut the write side down, read and discard until
+    /// the client has closed too or a deadline passes, then close. The shard has forgotten the key.
+    Finish {
+        /// Whose socket.
+        client: SessionKey,
+        /// The last bytes for it.
+        last: Vec<u8>,
+    },
+    /// Close the socket at once. The shard has forgotten the key.
+    Abort(SessionKey),
+    /// Open a TCP connection; answer with `handle_connected` or `handle_disconnected`.
+    Connect {
+        /// Its name from now on.
+        connection: ConnectionKey,
+        /// Where to.
+        address: SocketAddr,
+    },
+    /// Close a broker's socket. The shard has forgotten the key.
+    Disconnect(ConnectionKey),
+    /// Look a name up; answer with `handle_resolved`.
+    Resolve {
+        /// To be given back with the answer.
+        request: ResolveKey,
+        /// A host name, never an address.
+        host: String,
+        /// For the answer's addresses.
+        port: u16,
+    },
+    /// Every session has ended and the backend has let go.
+    Drained,
+}
+
+impl From<pulsar::Effect> for Effect {
+    fn from(effect: pulsar::Effect) -> Self {
+        match effect {
+            pulsar::Effect::Resolve {
+                request,
+                host,
+                port,
+            } => Self::Resolve {
+                request,
+                host,
+                port,
+            },
+            pulsar::Effect::Connect {
+                connection,
+                address,
+            } => Self::Connect {
+                connection,
+                address,
+            },
+            pulsar::Effect::Write(connection) => Self::WriteBroker(connection),
+            pulsar::Effect::Disconnect(connection) => Self::Disconnect(connection),
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! How a client is forgotten. There is no closing phase: the runtime sees its last bytes out.
+
+use super::{
+    Effect, Shard,
+    client::{Client, Phase},
+};
+use crate::{session::SessionKey, timer::Now, ws::frame::close_code};
+
+impl Shard {
+    /// Forgets a client: its last words are written, then its socket is closed.
+    pub(super) fn finish(&mut self, now: Now, key: SessionKey) {
+        if let Some(mut client) = self.clients.remove(key) {
+            let last = client.outbox.take_last();
+            self.effects.push_back(Effect::Finish { client: key, last });
+            self.release(now, client);
+        }
+    }
+
+    /// Forgets a client without a word.
+    pub(super) fn abort(&mut self, now: Now, key: SessionKey) {
+        if let Some(client) = self.clients.remove(key) {
+            self.effects.push_back(Effect::Abort(key));
+            self.release(now, client);
+        }
+    }
+
+    /// Gives back what a removed client held.
+    pub(super) fn release(&mut self, now: Now, client: Client) {
+        self.incomplete_bytes -= client.incomplete_bytes;
+        if let Some(link) = client.phase.link() {
+            self.pulsar.close(now, link);
+        }
+        self.buffers.put(client.outbox.into_buffer());
+    }
+
+    /// Gives up a client that costs more than it may.
+    pub(super) fn close_overloaded(&mut self, now: Now, key: SessionKey, reason: &str) {
+        if let Some(client) = self.clients.get_mut(key) {
+            tracing::warn!(peer = %client.peer, reason, "client given up");
+            if let Phase::Open(open) = &mut client.phase {
+                open.ws.close(
+                    &mut client.outbox.bytes,
+                    close_code::TRY_AGAIN_LATER,
+                    reason,
+                );
+            }
+            self.finish(now, key);
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! When a client is not read, and when it is again.
+
+use super::{
+    Effect, Shard, Timer,
+    client::{Open, Phase},
+    outbox::Outbox,
+};
+use crate::{
+    config::Config,
+    pulsar::Pulsar,
+    session::{Session, SessionKey},
+    timer::Now,
+};
+
+impl Shard {
+    /// Lets a client go on whose reason to wait may be gone.
+    pub(super) fn resume(&mut self, now: Now, key: SessionKey) {
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
+        self.buffers.provide(&mut client.outbox);
+        self.deliver_held(now, key);
+        self.client_unparsed(now, key);
+        self.account_incomplete(now, key);
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
+        self.buffers.reclaim(&mut client.outbox);
+        let must_wait = match &client.phase {
+            Phase::Open(open) => must_wait(
+                open,
+                &client.outbox,
+                &self.pulsar,
+                &self.config,
+                self.draining.is_on(),
+            ),
+            Phase::Head | Phase::Opening(_) => false,
+        };
+        if client.paused && client.unparsed.is_empty() && !must_wait {
+            client.paused = false;
+            client.stalled_since = None;
+            self.effects.push_back(Effect::Read(key));
+        }
+    }
+
+    /// Stops reading a client. If that is because it does not read, it has until the stall timeout.
+    pub(super) fn pause(&mut self, now: Now, key: SessionKey) {
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
+        client.paused = true;
+        if client.outbox.len() > self.config.replies_bytes_max && client.stalled_since.is_none() {
+            client.stalled_since = Some(now.mono);
+            self.timers
+                .set(now.mono + self.config.replies_timeout, Timer::Stalled(key));
+        }
+    }
+}
+
+/// Whether the client's further messages have to wait: it does not read its replies, or as much of
+/// it is in flight as may be. One message more than the limit is always let in.
+pub(super) fn must_wait(
+    open: &Open,
+    outbox: &Outbox,
+    pulsar: &Pulsar,
+    config: &Config,
+    draining: bool,
+) -> bool {
+    if outbox.len() > config.replies_bytes_max {
+        return true;
+    }
+    let Session::Producer(producer) = &open.session else {
+        return false;
+    };
+    let in_flight = pulsar.in_flight_bytes(open.session.link()) + producer.context_bytes();
+    draining || in_flight > config.publishes_in_flight_bytes_max
+}
