@@ -1,0 +1,219 @@
+//! Every bound of a client: filled, answered as stated, and open again afterwards.
+
+use std::time::Duration;
+
+use pulsar_ws_fast::{config::Config, session::SessionKey, ws::frame::Opcode};
+
+use super::world::{CONSUMER, PRODUCER, World, count, frame, publish};
+
+#[test]
+fn publishes_in_flight_stop_the_reads_until_receipts_come() {
+    let mut world = World::new(Config {
+        publishes_in_flight_bytes_max: 3000,
+        ..Config::default()
+    });
+    let client = world.open(PRODUCER);
+    for _ in 0..10 {
+        world.publish(client, 1000);
+    }
+    assert_eq!(world.sends.len(), 3, "the last one may exceed the bound");
+    assert!(!world.shard.reads_client(client));
+    world.receipts(1);
+    assert_eq!(world.sends.len(), 3, "one leaves, one follows");
+    assert!(!world.shard.reads_client(client));
+    assert!(world.reads.is_empty());
+    while !world.sends.is_empty() {
+        world.receipts(1);
+    }
+    assert_eq!(world.reads, [client]);
+    assert!(world.shard.reads_client(client));
+    assert_eq!(count(&world.written(client), r#""result":"ok""#), 10);
+}
+
+/// A producer whose replies are not read, paused by them, with a write under way.
+fn deaf(config: Config) -> (World, SessionKey) {
+    let mut world = World::new(Config {
+        replies_bytes_max: 1000,
+        ..config
+    });
+    let client = world.open(PRODUCER);
+    for _ in 0..30 {
+        world.publish(client, 1);
+    }
+    world.receipts(30);
+    world.publish(client, 1);
+    assert!(!world.shard.reads_client(client));
+    (world, client)
+}
+
+#[test]
+fn replies_that_are_not_read_stop_the_reads_until_they_are() {
+    let (mut world, client) = deaf(Config::default());
+    assert_eq!(world.sends.len(), 0);
+    let replies = world.written(client);
+    assert!(replies.len() > 1000);
+    assert_eq!(world.reads, [client]);
+    assert_eq!(world.sends.len(), 1, "what waited went on");
+}
+
+#[test]
+fn who_reads_no_reply_for_30_s_is_told_1013() {
+    let (mut world, client) = deaf(Config::default());
+    world.begin_write(client);
+    world.pass(Duration::from_millis(29_999));
+    assert!(!world.is_finished(client));
+    world.pass(Duration::from_millis(1));
+    assert_eq!(
+        world.closed(client),
+        (1013, "replies are not read".to_owned())
+    );
+}
+
+#[test]
+fn who_reads_slowly_stays() {
+    let (mut world, client) = deaf(Config::default());
+    world.begin_write(client);
+    for _ in 0..10 {
+        world.pass(Duration::from_secs(29));
+        world.progress(client);
+    }
+    assert!(!world.is_finished(client));
+    world.pass(Duration::from_secs(29));
+    assert!(!world.is_finished(client));
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.closed(client).0, 1013);
+}
+
+#[test]
+fn a_client_that_never_reads_its_pongs_is_stopped() {
+    let mut world = World::new(Config {
+        replies_bytes_max: 1000,
+        ..Config::default()
+    });
+    let client = world.open(CONSUMER);
+    let ping = frame(true, Opcode::Ping, &[1; 125]);
+    for _ in 0..9 {
+        world.bytes(client, &ping);
+    }
+    assert!(!world.shard.reads_client(client));
+    assert_eq!(world.written(client).len(), 8 * 127);
+    assert!(world.shard.reads_client(client));
+    assert_eq!(world.written(client).len(), 127, "what waited went on");
+}
+
+#[test]
+fn deliveries_wait_while_the_client_does_not_read() {
+    let mut world = World::new(Config::default());
+    let client = world.open(CONSUMER);
+    assert_eq!(world.permits, 1000);
+    world.deliver(0..100, &[7; 10_000]);
+    let first = world.begin_write(client);
+    let sent = count(&first, r#""messageId""#);
+    assert!((10..40).contains(&sent), "{sent}");
+    world.deliver(100..101, b"x");
+    assert!(world.shard.take_client_outbox(client).is_none());
+    // What is held goes out as the writes end, in order and whole.
+    world.shard.handle_client_written(
+        pulsar_ws_fast::timer::Now {
+            mono: pulsar_ws_fast::timer::Instant(2_000_000),
+            wall_ms: 0,
+        },
+        client,
+        first,
+    );
+    world.turn();
+    let mut all = sent;
+    loop {
+        let more = world.written(client);
+        if more.is_empty() {
+            break;
+        }
+        all += count(&more, r#""messageId""#);
+    }
+    assert_eq!(all, 101);
+}
+
+#[test]
+fn who_leaves_while_deliveries_are_held_leaves_nothing_behind() {
+    let mut world = World::new(Config::default());
+    let client = world.open(&format!("{CONSUMER}?receiverQueueSize=2"));
+    world.deliver(0..2, b"x");
+    world.deliver(2..3, b"x");
+    assert_eq!(count(&world.written(client), r#""messageId""#), 2);
+    world.gone(client);
+    world.deliver(3..4, b"x");
+    assert_eq!(world.closes, 1);
+    world.drain();
+    assert_eq!(world.drained, 1);
+}
+
+#[test]
+fn the_largest_incomplete_message_goes_when_there_are_too_many_bytes() {
+    let mut world = World::new(Config {
+        incomplete_messages_bytes_max: 400_000,
+        ..Config::default()
+    });
+    let clients: Vec<_> = (0..3).map(|_| world.open(PRODUCER)).collect();
+    for (client, bytes) in clients.iter().zip([50_000, 150_000, 100_000]) {
+        world.bytes(*client, &frame(false, Opcode::Text, &vec![b' '; bytes]));
+    }
+    assert!(world.finished.is_empty());
+    world.bytes(
+        clients[2],
+        &frame(false, Opcode::Continuation, &vec![b' '; 200_000]),
+    );
+    assert_eq!(
+        world.closed(clients[2]),
+        (1013, "too many bytes of incomplete messages".to_owned())
+    );
+    assert_eq!(world.shard.clients(), 2);
+    // What it held is free again.
+    world.bytes(
+        clients[1],
+        &frame(false, Opcode::Continuation, &vec![b' '; 40_000]),
+    );
+    assert_eq!(world.shard.clients(), 2);
+}
+
+#[test]
+fn a_message_beyond_the_limit_is_told_1009_and_what_follows_is_nothing() {
+    let mut world = World::new(Config {
+        text_frame_bytes_max: 1000,
+        ..Config::default()
+    });
+    let client = world.open(PRODUCER);
+    let mut bytes = frame(true, Opcode::Text, publish(10).as_bytes());
+    bytes.extend(frame(true, Opcode::Text, &[b' '; 1001]));
+    bytes.extend(frame(true, Opcode::Text, publish(10).as_bytes()));
+    world.bytes(client, &bytes);
+    assert_eq!(
+        world.closed(client),
+        (
+            1009,
+            "Text message size [1001] exceeds maximum size [1000]".to_owned()
+        )
+    );
+    assert_eq!(world.closes, 1);
+}
+
+#[test]
+fn what_is_no_utf_8_is_told_1007() {
+    let mut world = World::new(Config::default());
+    let client = world.open(CONSUMER);
+    world.bytes(client, &frame(true, Opcode::Text, b"{\"a\":\"\xff\"}"));
+    assert_eq!(world.closed(client).0, 1007);
+}
+
+#[test]
+fn a_close_is_echoed_behind_what_was_said_before() {
+    let mut world = World::new(Config::default());
+    let client = world.open(PRODUCER);
+    world.publish(client, 1);
+    world.receipts(1);
+    world.bytes(client, &frame(true, Opcode::Close, &1000_u16.to_be_bytes()));
+    assert_eq!(world.closed(client), (1000, String::new()));
+    assert_eq!(count(world.last(client), r#""result":"ok""#), 1);
+    // What still comes for it, and from it, is for nobody.
+    world.publish(client, 1);
+    assert_eq!((world.shard.clients(), world.sends.len()), (0, 0));
+}
