@@ -58,9 +58,10 @@ impl Shard {
         }
     }
 
-    /// Keeps what a client said too early, and stops reading a client that says too much.
+    /// Stops reading a client that says too much before it got its 101.
     pub(super) fn early_bytes(&mut self, key: SessionKey) {
         if let Some(client) = self.clients.get_mut(key)
+            && matches!(client.phase, Phase::Opening(_))
             && client.unparsed.len() > EARLY_BYTES_MAX
         {
             client.paused = true;

@@ -38,6 +38,7 @@ impl Shard {
             client.unparsed.extend_from_slice(bytes);
             self.client_unparsed(now, key);
         }
+        self.early_bytes(key);
         self.account_incomplete(now, key);
     }
 
@@ -65,15 +66,8 @@ impl Shard {
             return bytes.len();
         };
         match client.phase {
-            Phase::Head => {
-                let done = self.head_bytes(now, key, bytes);
-                self.early_bytes(key);
-                done
-            }
-            Phase::Opening(_) => {
-                self.early_bytes(key);
-                0
-            }
+            Phase::Head => self.head_bytes(now, key, bytes),
+            Phase::Opening(_) => 0,
             Phase::Open(_) => self.messages(now, key, bytes),
         }
     }

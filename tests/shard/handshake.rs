@@ -107,3 +107,19 @@ fn what_is_no_request_is_refused_at_once() {
     assert!(world.last(client).starts_with(b"HTTP/1.1 400 "));
     assert_eq!(count(world.last(client), "Connection: close"), 1);
 }
+
+#[test]
+fn too_much_before_the_101_waits_in_the_socket() {
+    let mut world = silent();
+    let client = world.ask(PRODUCER);
+    let mut publishes = 0;
+    while world.shard.reads_client(client) {
+        world.publish(client, 10_000);
+        publishes += 1;
+        assert!(publishes < 20, "it is read for ever");
+    }
+    world.speak();
+    assert_eq!(world.reads, [client]);
+    assert!(world.shard.reads_client(client));
+    assert_eq!(world.sends.len(), publishes);
+}
