@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use bytes::BytesMut;
+
 use super::{outbox::Outbox, unmapped};
 use crate::{
     dialect::Dialect,
@@ -20,7 +22,7 @@ pub(super) struct Client {
     pub(super) outbox: Outbox,
     /// Bytes received that could not be worked on yet. Empty unless the head is incomplete, the
     /// handshake waits for the broker, or parsing is paused.
-    pub(super) unparsed: Vec<u8>,
+    pub(super) unparsed: BytesMut,
     /// Its socket is not read: [`super::Effect::Read`] is owed.
     pub(super) paused: bool,
     /// This client's share of the shard's `incomplete_bytes`.
@@ -69,7 +71,7 @@ impl Client {
             local: unmapped(local),
             phase: Phase::Head,
             outbox: Outbox::default(),
-            unparsed: Vec::new(),
+            unparsed: BytesMut::new(),
             paused: false,
             incomplete_bytes: 0,
             active: now,

@@ -23,11 +23,15 @@ use crate::{
 /// A client may send messages before it got its 101; more than this waits in its socket.
 const EARLY_BYTES_MAX: usize = 64 * 1024;
 
+/// As much of a head at a time is looked at, whatever it is.
+const FRESH_BYTES_MIN: usize = 1024;
+
 impl Shard {
     /// Works on the head of the request; tells how many bytes are done with.
     pub(super) fn head_bytes(&mut self, now: Now, key: SessionKey, bytes: &[u8]) -> usize {
-        let (head, len) = match http::parse(bytes) {
-            Parsed::Partial => return 0,
+        let blank = blank_bytes(bytes);
+        let (head, len) = match http::parse(&bytes[blank..]) {
+            Parsed::Partial => return blank,
             Parsed::Complete { head, len } => (head, len),
             Parsed::Refused(refusal) => {
                 self.refuse(now, key, &refusal);
@@ -49,7 +53,7 @@ impl Shard {
                     };
                     client.phase = Phase::Opening(Box::new(opening));
                 }
-                len
+                blank + len
             }
             Err(refusal) => {
                 self.refuse(now, key, &refusal);
@@ -136,6 +140,24 @@ impl Shard {
             self.finish(now, key);
         }
     }
+}
+
+/// Whether a head that was incomplete may be complete, or too long, with its last `fresh` bytes. A
+/// head is read from its beginning each time, so a client that sends it byte by byte must not make
+/// each byte cost that: only ends of lines do, of which a head has few.
+pub(super) fn may_end(head: &[u8], fresh: usize) -> bool {
+    fresh >= FRESH_BYTES_MIN
+        || head.len() > http::HEAD_BYTES_MAX
+        || head[head.len().saturating_sub(fresh)..].contains(&b'\n')
+}
+
+/// Empty lines before a request, which RFC 9112 section 2.2 asks to ignore.
+fn blank_bytes(bytes: &[u8]) -> usize {
+    let mut rest = bytes;
+    while let [b'\n', after @ ..] | [b'\r', b'\n', after @ ..] = rest {
+        rest = after;
+    }
+    bytes.len() - rest.len()
 }
 
 /// What the head asks for, in the order in which the Java service checks it: the path's mount

@@ -1,9 +1,12 @@
 //! Clients → sessions: bytes become messages, messages become commands.
 
+use bytes::Buf;
+
 use super::{
     Shard,
     client::{Open, Phase},
     flow::must_wait,
+    handshake,
 };
 use crate::{
     dialect::{Dialect, Rejection, TimeFormat},
@@ -35,8 +38,11 @@ impl Shard {
                 client.unparsed.extend_from_slice(&bytes[done..]);
             }
         } else {
+            let is_head = matches!(client.phase, Phase::Head);
             client.unparsed.extend_from_slice(bytes);
-            self.client_unparsed(now, key);
+            if !is_head || handshake::may_end(&client.unparsed, bytes.len()) {
+                self.client_unparsed(now, key);
+            }
         }
         self.early_bytes(key);
         self.account_incomplete(now, key);
@@ -55,7 +61,8 @@ impl Shard {
         if let Some(client) = self.clients.get_mut(key)
             && done < bytes.len()
         {
-            bytes.drain(..done);
+            // Nothing moves: a client that waits may have to do so once for each message.
+            bytes.advance(done);
             client.unparsed = bytes;
         }
     }

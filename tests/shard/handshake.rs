@@ -99,6 +99,24 @@ fn a_head_may_come_in_any_pieces() {
     }
 }
 
+/// As quickly as it may: were each byte to cost the whole head, this would take minutes.
+#[test]
+fn a_head_without_end_is_refused_when_it_is_too_long() {
+    let mut world = World::new(Config::default());
+    let client = world.accept();
+    for _ in 0..100_000 {
+        world.bytes(client, b"\r\n");
+    }
+    world.bytes(client, b"GET / HTTP/1.1\r\na:");
+    let mut bytes = 0;
+    while !world.is_finished(client) {
+        world.bytes(client, b"x");
+        bytes += 1;
+    }
+    assert_eq!(bytes, 64 * 1024 + 1 - 18);
+    assert!(world.last(client).starts_with(b"HTTP/1.1 431 "));
+}
+
 #[test]
 fn what_is_no_request_is_refused_at_once() {
     let mut world = World::new(Config::default());
