@@ -1,6 +1,6 @@
 //! Broker → clients: events of the backend find their session by key.
 
-use super::{Effect, Shard, client::Phase, messages};
+use super::{Shard, client::Phase, messages};
 use crate::{
     pulsar::{self, ConnectionKey, Event},
     session::{MessageId, PublishError, Session, SessionKey},
@@ -22,7 +22,7 @@ impl Shard {
 
     pub(super) fn broker_event(&mut self, now: Now, event: Event<'_>) {
         match event {
-            Event::Opened { session } => self.opened(session),
+            Event::Opened { session } => self.opened(now, session),
             Event::OpenFailed { session, error } => self.open_failed(now, session, &error),
             Event::Receipt {
                 session,
@@ -36,7 +36,7 @@ impl Shard {
                     && let Session::Consumer(consumer) = &mut open.session
                 {
                     consumer.handle_released(messages);
-                    self.resumable.push(session);
+                    self.may_resume(session);
                 }
             }
             Event::UnsubscribeFailed { session, message } => {
@@ -68,11 +68,9 @@ impl Shard {
             &mut self.time,
         );
         if client.paused {
-            self.resumable.push(key);
+            self.may_resume(key);
         }
-        if client.outbox.announces() {
-            self.effects.push_back(Effect::WriteClient(key));
-        }
+        self.announce(now, key);
         if self.draining.is_on() {
             self.drain_client(now, key);
         }

@@ -29,8 +29,12 @@ pub(super) struct Client {
     pub(super) incomplete_bytes: usize,
     /// When bytes last came or went.
     pub(super) active: Instant,
+    /// It stands in the shard's list of clients that may go on.
+    pub(super) resumable: bool,
     /// Since when more replies wait than may, without any having been written.
     pub(super) stalled_since: Option<Instant>,
+    /// [`super::Timer::Stalled`] is set; once is enough.
+    pub(super) stall_timer: bool,
 }
 
 /// How far a client has come. There is no closing phase: a client that is to be closed is
@@ -75,7 +79,9 @@ impl Client {
             paused: false,
             incomplete_bytes: 0,
             active: now,
+            resumable: false,
             stalled_since: None,
+            stall_timer: false,
         }
     }
 }

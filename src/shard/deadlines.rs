@@ -46,10 +46,12 @@ impl Shard {
         let Some(client) = self.clients.get_mut(key) else {
             return;
         };
+        client.stall_timer = false;
         let Some(since) = client.stalled_since else {
             return;
         };
         if now.mono < since + timeout {
+            client.stall_timer = true;
             self.timers.set(since + timeout, Timer::Stalled(key));
         } else {
             self.close_overloaded(now, key, "replies are not read");

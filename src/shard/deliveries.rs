@@ -28,7 +28,7 @@ impl Shard {
             self.buffers.provide(&mut client.outbox);
             while takes_delivery(open, &client.outbox) {
                 let Some(delivery) = self.pulsar.next_delivery(now, &mut entry) else {
-                    self.announce(key);
+                    self.announce(now, key);
                     return;
                 };
                 open.session.handle_delivery();
@@ -42,7 +42,7 @@ impl Shard {
             }
         }
         self.pulsar.hold(now, entry);
-        self.announce(key);
+        self.announce(now, key);
     }
 
     /// Sends what is held as far as the client may have it.
@@ -67,7 +67,7 @@ impl Shard {
                 &mut self.time,
             );
         }
-        self.announce(key);
+        self.announce(now, key);
     }
 }
 

@@ -18,6 +18,7 @@ impl Shard {
         let Some(client) = self.clients.get_mut(key) else {
             return;
         };
+        client.resumable = false;
         self.buffers.provide(&mut client.outbox);
         self.deliver_held(now, key);
         self.client_unparsed(now, key);
@@ -38,21 +39,36 @@ impl Shard {
         };
         if client.paused && client.unparsed.is_empty() && !must_wait {
             client.paused = false;
-            client.stalled_since = None;
             self.effects.push_back(Effect::Read(key));
         }
     }
 
-    /// Stops reading a client. If that is because it does not read, it has until the stall timeout.
-    pub(super) fn pause(&mut self, now: Now, key: SessionKey) {
+    /// A client's reason to wait may be gone; it is looked at when the call at hand is done, once.
+    pub(super) fn may_resume(&mut self, key: SessionKey) {
+        if let Some(client) = self.clients.get_mut(key)
+            && !client.resumable
+        {
+            client.resumable = true;
+            self.resumable.push(key);
+        }
+    }
+
+    /// Something was appended for a client: says so once, and begins to watch whether the client
+    /// reads it when it is more than may wait. That does not depend on the client's saying more.
+    pub(super) fn announce(&mut self, now: Now, key: SessionKey) {
         let Some(client) = self.clients.get_mut(key) else {
             return;
         };
-        client.paused = true;
+        if client.outbox.announces() {
+            self.effects.push_back(Effect::WriteClient(key));
+        }
         if client.outbox.len() > self.config.replies_bytes_max && client.stalled_since.is_none() {
             client.stalled_since = Some(now.mono);
-            self.timers
-                .set(now.mono + self.config.replies_timeout, Timer::Stalled(key));
+            if !client.stall_timer {
+                client.stall_timer = true;
+                self.timers
+                    .set(now.mono + self.config.replies_timeout, Timer::Stalled(key));
+            }
         }
     }
 }

@@ -73,7 +73,7 @@ impl Shard {
     }
 
     /// The broker's half is ready: the upgrade is answered, messages may flow.
-    pub(super) fn opened(&mut self, key: SessionKey) {
+    pub(super) fn opened(&mut self, now: Now, key: SessionKey) {
         let Some(client) = self.clients.get_mut(key) else {
             return;
         };
@@ -94,8 +94,8 @@ impl Shard {
             ws: WebSocket::new(limits),
             session: Session::new(&opening.spec, opening.link),
         }));
-        self.announce(key);
-        self.resumable.push(key);
+        self.announce(now, key);
+        self.may_resume(key);
     }
 
     /// The broker's half could not be made.

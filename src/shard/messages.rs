@@ -144,7 +144,7 @@ impl Shard {
         let left = input.remaining();
         match stop {
             Stop::Empty => {}
-            Stop::Pause => self.pause(now, key),
+            Stop::Pause => client.paused = true,
             Stop::End => {
                 self.finish(now, key);
                 return len;

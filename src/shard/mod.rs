@@ -122,14 +122,16 @@ impl Shard {
     }
 
     /// A whole outbox was written; its buffer comes back.
-    pub fn handle_client_written(&mut self, now: Now, client: SessionKey, buffer: Vec<u8>) {
+    pub fn handle_client_written(&mut self, now: Now, key: SessionKey, buffer: Vec<u8>) {
         self.buffers.put(buffer);
-        if let Some(client) = self.clients.get_mut(client) {
+        if let Some(client) = self.clients.get_mut(key) {
             client.outbox.handle_written();
             client.active = now.mono;
             client.stalled_since = None;
         }
-        self.resumable.push(client);
+        // What came meanwhile may be too much again.
+        self.announce(now, key);
+        self.may_resume(key);
         self.settle(now);
     }
 
@@ -238,15 +240,6 @@ impl Shard {
             }
         }
         self.check_drained();
-    }
-
-    /// Says once that the client has something to be written.
-    pub(super) fn announce(&mut self, key: SessionKey) {
-        if let Some(client) = self.clients.get_mut(key)
-            && client.outbox.announces()
-        {
-            self.effects.push_back(Effect::WriteClient(key));
-        }
     }
 }
 

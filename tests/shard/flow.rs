@@ -217,3 +217,48 @@ fn a_close_is_echoed_behind_what_was_said_before() {
     world.publish(client, 1);
     assert_eq!((world.shard.clients(), world.sends.len()), (0, 0));
 }
+
+/// The client said all it wanted to; the replies alone grow too large.
+#[test]
+fn replies_pile_up_though_nothing_is_said() {
+    for publishes_in_flight_bytes_max in [64 << 20, 3000] {
+        let mut world = World::new(Config {
+            replies_bytes_max: 1000,
+            publishes_in_flight_bytes_max,
+            ..Config::default()
+        });
+        let client = world.open(PRODUCER);
+        for _ in 0..30 {
+            world.publish(client, 1);
+        }
+        while !world.sends.is_empty() {
+            world.receipts(1);
+        }
+        world.begin_write(client);
+        world.pass(Duration::from_secs(30));
+        assert_eq!(
+            world.closed(client).0,
+            1013,
+            "{publishes_in_flight_bytes_max}"
+        );
+    }
+}
+
+#[test]
+fn a_stall_that_ended_counts_no_more() {
+    let (mut world, client) = deaf(Config::default());
+    world.pass(Duration::from_secs(20));
+    world.written(client);
+    world.pass(Duration::from_secs(20));
+    assert!(!world.is_finished(client));
+    // A new stall gets its whole time.
+    for _ in 0..30 {
+        world.publish(client, 1);
+    }
+    world.receipts(31);
+    world.begin_write(client);
+    world.pass(Duration::from_millis(29_999));
+    assert!(!world.is_finished(client));
+    world.pass(Duration::from_millis(1));
+    assert_eq!(world.closed(client).0, 1013);
+}
