@@ -26,7 +26,6 @@ mod thread;
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
     net::SocketAddr,
-    num::NonZeroUsize,
     sync::Arc,
     time::Duration,
 };
@@ -44,7 +43,7 @@ use self::{
     inbox::{Order, OrderSender},
     thread::Seat,
 };
-use crate::{config::Config, control::Control};
+use crate::{config::Config, control::Control, shard::IncompleteBudget};
 
 /// How a running service came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,16 +108,15 @@ impl Running {
     ///
     /// # Errors
     /// The port is taken, the kernel gives no ring, or a CPU is not to be had.
-    pub fn start(mut config: Config) -> Result<Self, StartError> {
+    pub fn start(config: Config) -> Result<Self, StartError> {
         let layout = cpus::layout(&config);
-        // Limits of the process are shared out among its shards.
-        config.cores = NonZeroUsize::new(layout.len());
         let config = Arc::new(config);
         let sockets = listener::bind(config.bind, config.port, layout.len())?;
         let control =
             Control::start().map_err(|error| StartError::os("can't start a thread", error))?;
         let zone = jiff::tz::TimeZone::system();
         let clock = Clock::start();
+        let incomplete = Arc::new(IncompleteBudget::new(config.incomplete_messages_bytes_max));
         let (event_sender, events) = unbounded();
 
         let mut shards = Vec::with_capacity(layout.len());
@@ -131,6 +129,7 @@ impl Running {
                 config: config.clone(),
                 clock,
                 control: control.clone(),
+                incomplete: incomplete.clone(),
                 events: event_sender.clone(),
             })?);
         }

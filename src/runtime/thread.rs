@@ -14,7 +14,11 @@ use super::{
     notify::{Either, race},
     ring,
 };
-use crate::{config::Config, control::Control, shard::Shard};
+use crate::{
+    config::Config,
+    control::Control,
+    shard::{IncompleteBudget, Shard},
+};
 
 /// What each shard's thread begins with.
 pub(super) struct Seat {
@@ -25,6 +29,7 @@ pub(super) struct Seat {
     pub(super) config: Arc<Config>,
     pub(super) clock: Clock,
     pub(super) control: Control,
+    pub(super) incomplete: Arc<IncompleteBudget>,
     pub(super) events: Sender<Event>,
 }
 
@@ -58,7 +63,8 @@ fn run(seat: Seat, orders: OrderSender, inbox: &Inbox) {
     let (Some(mut ring), Ok(())) = (ring, told) else {
         return;
     };
-    let shard = Shard::new(seat.config.clone(), seat.index, seat.seed, seat.zone);
+    let shard =
+        Shard::new(seat.config.clone(), seat.index, seat.seed, seat.zone).sharing(seat.incomplete);
     ring.block_on(async {
         let core = Rc::new(Core::new(
             shard,

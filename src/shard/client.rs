@@ -25,7 +25,7 @@ pub(super) struct Client {
     pub(super) unparsed: BytesMut,
     /// Its socket is not read: [`super::Effect::Read`] is owed.
     pub(super) paused: bool,
-    /// This client's share of the shard's `incomplete_bytes`.
+    /// This client's share of what the shard holds of incomplete messages.
     pub(super) incomplete_bytes: usize,
     /// When bytes last came or went.
     pub(super) active: Instant,

@@ -4,7 +4,7 @@ use super::{
     Effect, Shard,
     client::{Client, Phase},
 };
-use crate::{session::SessionKey, timer::Now, ws::frame::close_code};
+use crate::{http::refusal::Refusal, session::SessionKey, timer::Now, ws::frame::close_code};
 
 impl Shard {
     /// Forgets a client: its last words are written, then its socket is closed.
@@ -26,7 +26,7 @@ impl Shard {
 
     /// Gives back what a removed client held.
     pub(super) fn release(&mut self, now: Now, client: Client) {
-        self.incomplete_bytes -= client.incomplete_bytes;
+        self.forget_incomplete(client.incomplete_bytes);
         if let Some(link) = client.phase.link() {
             self.pulsar.close(now, link);
         }
@@ -37,13 +37,11 @@ impl Shard {
     pub(super) fn close_overloaded(&mut self, now: Now, key: SessionKey, reason: &str) {
         if let Some(client) = self.clients.get_mut(key) {
             tracing::warn!(peer = %client.peer, reason, "client given up");
-            if let Phase::Open(open) = &mut client.phase {
-                open.ws.close(
-                    &mut client.outbox.bytes,
-                    close_code::TRY_AGAIN_LATER,
-                    reason,
-                );
-            }
+            let Phase::Open(open) = &mut client.phase else {
+                return self.refuse(now, key, &Refusal::new(503, reason));
+            };
+            let out = &mut client.outbox.bytes;
+            open.ws.close(out, close_code::TRY_AGAIN_LATER, reason);
             self.finish(now, key);
         }
     }

@@ -22,7 +22,6 @@ mod outbox;
 use std::{
     collections::VecDeque,
     net::{IpAddr, SocketAddr},
-    num::NonZeroUsize,
     sync::Arc,
 };
 
@@ -37,9 +36,11 @@ use crate::{
 };
 use client::Client;
 use deadlines::Timer;
+use incomplete::Incomplete;
 use outbox::Buffers;
 
 pub use effect::Effect;
+pub use incomplete::IncompleteBudget;
 
 /// What the surface speaks of, so that its driver needs to know no layer below.
 pub use crate::{
@@ -64,8 +65,7 @@ pub struct Shard {
     /// Clients whose reason to wait is gone; looked at when the call at hand is done.
     resumable: Vec<SessionKey>,
     /// Bytes of messages that have not arrived whole, of all clients.
-    incomplete_bytes: usize,
-    incomplete_bytes_max: usize,
+    incomplete: Incomplete,
     draining: drain::State,
 }
 
@@ -74,8 +74,8 @@ impl Shard {
     /// every choice of chance repeatable; `zone` is the zone in which times are told.
     #[must_use]
     pub fn new(config: Arc<Config>, index: usize, seed: u64, zone: jiff::tz::TimeZone) -> Self {
-        let shards = config.cores.map_or(1, NonZeroUsize::get);
-        tracing::debug!(shard = index, shards, "shard made");
+        tracing::debug!(shard = index, "shard made");
+        let budget = IncompleteBudget::new(config.incomplete_messages_bytes_max);
         Self {
             clients: SlotMap::with_key(),
             pulsar: Pulsar::new(pulsar::Settings::from(&*config), seed),
@@ -86,11 +86,18 @@ impl Shard {
             effects: VecDeque::new(),
             buffers: Buffers::default(),
             resumable: Vec::new(),
-            incomplete_bytes: 0,
-            incomplete_bytes_max: config.incomplete_messages_bytes_max / shards,
+            incomplete: Incomplete::new(Arc::new(budget)),
             draining: drain::State::No,
             config,
         }
+    }
+
+    /// The same shard with a part in the process's budget instead of one of its own. To be called
+    /// before anybody is accepted.
+    #[must_use]
+    pub fn sharing(mut self, budget: Arc<IncompleteBudget>) -> Self {
+        self.incomplete = Incomplete::new(budget);
+        self
     }
 
     /// A client connected. Its key names its socket from now on.

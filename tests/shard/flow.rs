@@ -176,6 +176,23 @@ fn the_largest_incomplete_message_goes_when_there_are_too_many_bytes() {
 }
 
 #[test]
+fn who_has_not_got_a_101_goes_for_its_bytes_too() {
+    let mut world = World::new(Config {
+        incomplete_messages_bytes_max: 100_000,
+        ..Config::default()
+    });
+    let open = world.open(PRODUCER);
+    world.bytes(open, &frame(false, Opcode::Text, &vec![b' '; 20_000]));
+    world.is_silent = true;
+    let early = world.ask(PRODUCER);
+    world.bytes(early, &vec![0; 60_000]);
+    assert!(world.finished.is_empty());
+    world.bytes(early, &vec![0; 60_000]);
+    assert!(world.last(early).starts_with(b"HTTP/1.1 503 "));
+    assert!(world.shard.reads_client(open));
+}
+
+#[test]
 fn a_message_beyond_the_limit_is_told_1009_and_what_follows_is_nothing() {
     let mut world = World::new(Config {
         text_frame_bytes_max: 1000,
@@ -261,4 +278,19 @@ fn a_stall_that_ended_counts_no_more() {
     assert!(!world.is_finished(client));
     world.pass(Duration::from_millis(1));
     assert_eq!(world.closed(client).0, 1013);
+}
+
+#[test]
+fn one_message_larger_than_the_bound_for_all_is_let_in() {
+    let mut world = World::new(Config {
+        incomplete_messages_bytes_max: 1000,
+        ..Config::default()
+    });
+    let client = world.open(PRODUCER);
+    let payload = publish(300_000);
+    let (begin, end) = payload.as_bytes().split_at(200_000);
+    world.bytes(client, &frame(false, Opcode::Text, begin));
+    world.bytes(client, &frame(true, Opcode::Continuation, end));
+    assert!(world.finished.is_empty());
+    assert_eq!(world.sends.len(), 1);
 }
