@@ -13,11 +13,11 @@
 //! | 78 | the configuration is wrong, or asks for what is not built |
 //! | 128+n | ended at once by a second signal n |
 
-use std::{net::IpAddr, num::NonZeroUsize, path::PathBuf, process::ExitCode};
+use std::{io::Write, net::IpAddr, num::NonZeroUsize, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use pulsar_ws_fast::{
-    config::{Config, Overrides, cpu_list},
+    config::{Config, Driver, Overrides, Settings, cpu_list},
     runtime::{self, Ended},
 };
 use tracing_subscriber::filter::LevelFilter;
@@ -57,9 +57,30 @@ struct Arguments {
     /// Brokers, as pulsar://host:6650,other:6650.
     #[arg(long, value_name = "URL")]
     broker_url: Option<String>,
+    /// What drives the sockets: io_uring, or epoll, which is slower and works where io_uring is
+    /// not to be had.
+    #[arg(long, value_name = "DRIVER", value_enum, default_value = "io_uring")]
+    driver: DriverName,
+    /// Listen beside an instance that holds the port already; it is to be ended by SIGTERM then.
+    #[arg(long)]
+    takeover: bool,
+    /// Say whether the configuration is right, and exit.
+    #[arg(long, conflicts_with = "print_config")]
+    check_config: bool,
+    /// Print each value with where it was set, secrets hidden, and exit.
+    #[arg(long)]
+    print_config: bool,
     /// What to log: off, error, warn, info, debug or trace.
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log: LevelFilter,
+}
+
+/// See [`Driver`].
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum DriverName {
+    #[value(name = "io_uring")]
+    IoUring,
+    Epoll,
 }
 
 /// A list as one value.
@@ -72,23 +93,34 @@ fn cpus(list: &str) -> Result<Cpus, String> {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let overrides = arguments.overrides();
+    let file = arguments.file.as_deref().or(arguments.config.as_deref());
+    let settings = match Settings::read(file, std::env::vars_os(), &overrides) {
+        Ok(settings) => settings,
+        Err(error) => return refuse(EXIT_CONFIG, &error),
+    };
+    if arguments.print_config {
+        print(&settings.report());
+    }
+    let config = match Config::new(&settings, &overrides) {
+        Ok(config) => config,
+        Err(error) => return refuse(EXIT_CONFIG, &error),
+    };
+    if arguments.print_config {
+        return ExitCode::SUCCESS;
+    }
+    if arguments.check_config {
+        for notice in &config.notices {
+            print(&format!("warning: {notice}\n"));
+        }
+        print("ok\n");
+        return ExitCode::SUCCESS;
+    }
     tracing_subscriber::fmt()
         .with_max_level(arguments.log)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .init();
-    let overrides = Overrides {
-        cores: arguments.cores,
-        cpus: arguments.cpus.map(|Cpus(cpus)| cpus),
-        bind: arguments.bind,
-        port: arguments.port,
-        broker_url: arguments.broker_url,
-    };
-    let file = arguments.file.or(arguments.config);
-    let config = match Config::load(file.as_deref(), &overrides) {
-        Ok(config) => config,
-        Err(error) => return refuse(EXIT_CONFIG, &error),
-    };
     for notice in &config.notices {
         tracing::warn!("{notice}");
     }
@@ -103,9 +135,33 @@ fn main() -> ExitCode {
     }
 }
 
+impl Arguments {
+    fn overrides(&self) -> Overrides {
+        Overrides {
+            cores: self.cores,
+            cpus: self.cpus.clone().map(|Cpus(cpus)| cpus),
+            bind: self.bind,
+            port: self.port,
+            broker_url: self.broker_url.clone(),
+            driver: match self.driver {
+                DriverName::IoUring => Driver::IoUring,
+                DriverName::Epoll => Driver::Epoll,
+            },
+            takeover: self.takeover,
+        }
+    }
+}
+
+/// What was asked for goes to the standard output; whoever closed it does not want it.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
 /// A start that failed is told plainly, whatever the log level.
 #[allow(clippy::print_stderr, reason = "main speaks to the terminal")]
 fn refuse(code: u8, error: &dyn std::error::Error) -> ExitCode {
-    eprintln!("pulsar-ws-fast: {error}");
+    for sentence in error.to_string().lines() {
+        eprintln!("pulsar-ws-fast: {sentence}");
+    }
     ExitCode::from(code)
 }

@@ -3,16 +3,25 @@
 //! Keys, defaults and their quirks are those of Java's `WebSocketProxyConfiguration`. A key that
 //! would change who may do what, and that is not built yet, is refused and never ignored. Knows
 //! files and text only: nothing here opens sockets, resolves names or asks for CPUs.
+//!
+//! ```text
+//!  file, environment, flags ─▶ settings (what was set, and where) ─▶ checks (by the table of keys) ─▶ Config
+//! ```
 
 mod broker_url;
+mod checks;
 pub mod cpu_list;
-mod file;
+mod documentation;
+mod keys;
 mod properties;
-mod refusals;
+mod report;
+mod secret;
+mod settings;
 
-use std::{collections::BTreeMap, fmt, net::IpAddr, num::NonZeroUsize, path::Path, time::Duration};
+use std::{fmt, net::IpAddr, num::NonZeroUsize, time::Duration};
 
-use file::File;
+pub use documentation::documentation;
+pub use settings::Settings;
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -67,9 +76,12 @@ pub struct Config {
     /// Between pings to a broker; `None` sends none.
     pub keep_alive_interval: Option<Duration>,
 
-    /// Every key of the file as written, known or not.
-    pub properties: BTreeMap<String, String>,
-    /// Sentences about keys that are set and have no effect yet, for the log.
+    /// What drives the sockets.
+    pub driver: Driver,
+    /// Whether another instance may hold the port already, to be taken over from.
+    pub takeover: bool,
+
+    /// Sentences about keys that don't do what whoever set them may think, for the log.
     pub notices: Vec<String>,
 }
 
@@ -98,13 +110,24 @@ impl Default for Config {
             operation_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
             keep_alive_interval: Some(Duration::from_secs(30)),
-            properties: BTreeMap::new(),
+            driver: Driver::IoUring,
+            takeover: false,
             notices: Vec::new(),
         }
     }
 }
 
-/// What the command line says; each one beats the file.
+/// What drives the sockets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Driver {
+    /// io_uring.
+    #[default]
+    IoUring,
+    /// epoll: slower; for kernels and containers that give no io_uring.
+    Epoll,
+}
+
+/// What the command line says; each one beats environment and file.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
     /// See [`Config::cores`].
@@ -117,120 +140,156 @@ pub struct Overrides {
     pub port: Option<u16>,
     /// In place of `brokerServiceUrl`.
     pub broker_url: Option<String>,
+    /// See [`Config::driver`].
+    pub driver: Driver,
+    /// See [`Config::takeover`].
+    pub takeover: bool,
 }
 
-/// Why the process must not start: one sentence, with file and line where there is one.
+/// Why the process must not start: one sentence or several, each with the place of what is wrong
+/// where there is one. Display puts each on a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigError(String);
+pub struct ConfigError(Vec<String>);
+
+impl ConfigError {
+    fn one(sentence: String) -> Self {
+        Self(vec![sentence])
+    }
+}
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.0.join("\n"))
     }
 }
 
 impl std::error::Error for ConfigError {}
 
 impl Config {
-    /// Reads the file, if there is one, and lets the command line have the last word.
+    /// What `settings` mean, all of them checked; `overrides` are those they were read with.
     ///
     /// # Errors
-    /// The file can't be read, says something that can't be, or asks for something that is not
-    /// built and must not be ignored.
-    pub fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Self, ConfigError> {
-        match path {
-            None => Self::default().overridden(overrides),
-            Some(path) => {
-                let name = path.display().to_string();
-                let bytes = std::fs::read(path)
-                    .map_err(|error| ConfigError(format!("{name}: can't be read: {error}")))?;
-                Self::from_file(&name, &bytes, overrides)
-            }
-        }
-    }
-
-    /// As [`Config::load`], with the file's content at hand; `name` is for error messages.
-    ///
-    /// # Errors
-    /// As [`Config::load`].
-    pub fn from_file(name: &str, bytes: &[u8], overrides: &Overrides) -> Result<Self, ConfigError> {
-        let file = File::parse(name, bytes)?;
-        refusals::check(&file)?;
-        let cluster_name = file
-            .text("clusterName")
-            .ok_or_else(|| ConfigError(format!("{name}: Required clusterName is null")))?;
+    /// They say what can't be, or ask for something that is not built and must not be ignored.
+    pub fn new(settings: &Settings, overrides: &Overrides) -> Result<Self, ConfigError> {
         let mut config = Self {
-            cluster_name: cluster_name.to_owned(),
+            notices: checks::notices(settings),
+            cores: overrides.cores,
+            cpus: overrides.cpus.clone().unwrap_or_default(),
+            driver: overrides.driver,
+            takeover: overrides.takeover,
             ..Self::default()
         };
-        config.take_listener(&file, overrides)?;
-        config.take_limits(&file)?;
-        config.take_brokers(&file, overrides)?;
-        config.notices = refusals::notices(&file);
-        config.properties = file.into_properties();
-        config.overridden(overrides)
+        let mut errors = checks::errors(settings);
+        errors.extend(config.take_listener(settings).err());
+        config.take_limits(settings);
+        errors.extend(config.take_brokers(settings).err());
+        if let Some(cores) = overrides.cores
+            && let Some(cpus) = &overrides.cpus
+            && cores.get() > cpus.len()
+        {
+            errors.push(format!(
+                "--cores {cores} is more than the {} CPUs that --cpus names",
+                cpus.len()
+            ));
+        }
+        if errors.is_empty() {
+            Ok(config)
+        } else {
+            Err(ConfigError(errors))
+        }
     }
 
-    fn take_listener(&mut self, file: &File, overrides: &Overrides) -> Result<(), ConfigError> {
-        if let Some(address) = file.text("bindAddress") {
-            let address = address
+    fn take_listener(&mut self, settings: &Settings) -> Result<(), String> {
+        if let Some(address) = settings.text("bindAddress") {
+            // Java listens on every address, IPv6 and IPv4, when told `0.0.0.0`.
+            self.bind = address
                 .parse()
-                .map_err(|_| file.bad_value("bindAddress", "an IP address"))?;
-            self.bind = specific(address);
+                .ok()
+                .filter(|address: &IpAddr| !address.is_unspecified());
         }
-        self.port = match file.optional_port("webServicePort", self.port)? {
-            Some(port) => port,
-            None if overrides.port.is_some() => self.port,
-            None => {
-                return Err(file.error(
-                    "webServicePort",
-                    "webServicePort is blank, which switches HTTP off, and HTTPS is not built \
-                     yet: give a port",
-                ));
-            }
-        };
+        if settings.is_blank("webServicePort") {
+            return Err(settings.error(
+                "webServicePort",
+                "webServicePort is blank, which switches HTTP off, and HTTPS is not built yet: \
+                 give a port",
+            ));
+        }
+        if let Some(Ok(port)) = settings.text("webServicePort").map(str::parse) {
+            self.port = port;
+        }
         // Java hands 0 and less to the socket, which takes 50.
-        self.accept_backlog = match file.int("httpServerAcceptQueueSize")? {
+        self.accept_backlog = match settings.int("httpServerAcceptQueueSize") {
             Some(backlog) if backlog <= 0 => 50,
             Some(backlog) => backlog,
             None => self.accept_backlog,
         };
-        if let Some(connections) = file.int("maxHttpServerConnections")? {
+        if let Some(connections) = settings.int("maxHttpServerConnections") {
             // Java: 0 and less is no limit.
             self.connections_max = usize::try_from(connections).unwrap_or(0);
         }
         Ok(())
     }
 
-    fn take_limits(&mut self, file: &File) -> Result<(), ConfigError> {
-        if let Some(bytes) = file.positive("webSocketMaxTextFrameSize", "bytes")? {
-            self.text_frame_bytes_max = usize::try_from(bytes).unwrap_or(usize::MAX);
-        }
+    fn take_limits(&mut self, settings: &Settings) {
+        let bytes = |key, into: &mut usize| {
+            if let Some(bytes) = settings.positive(key) {
+                *into = usize::try_from(bytes).unwrap_or(usize::MAX);
+            }
+        };
+        bytes("webSocketMaxTextFrameSize", &mut self.text_frame_bytes_max);
+        bytes(
+            "webSocketMaxPublishBytesInFlight",
+            &mut self.publishes_in_flight_bytes_max,
+        );
+        bytes("webSocketMaxReplyBytes", &mut self.replies_bytes_max);
+        bytes(
+            "webSocketMaxHeldDeliveryBytes",
+            &mut self.held_deliveries_bytes_max,
+        );
+        bytes(
+            "webSocketMaxIncompleteMessageBytes",
+            &mut self.incomplete_messages_bytes_max,
+        );
+        let millis = |key, into: &mut Duration| {
+            if let Some(millis) = settings.positive(key) {
+                *into = Duration::from_millis(millis);
+            }
+        };
+        millis(
+            "webSocketHandshakeTimeoutMillis",
+            &mut self.handshake_timeout,
+        );
+        millis("webSocketDrainTimeoutMillis", &mut self.drain_timeout);
+        millis("webSocketLingerTimeoutMillis", &mut self.linger_timeout);
+        millis("webSocketReplyTimeoutMillis", &mut self.replies_timeout);
+        millis(
+            "brokerClient_operationTimeoutMs",
+            &mut self.operation_timeout,
+        );
+        millis(
+            "brokerClient_connectionTimeoutMs",
+            &mut self.connect_timeout,
+        );
         // 0 and less keep Jetty's own idle timeout, which is the default; they don't switch it off.
-        if let Some(millis @ 1..) = file.int("webSocketSessionIdleTimeoutMillis")? {
+        if let Some(millis @ 1..) = settings.int("webSocketSessionIdleTimeoutMillis") {
             self.idle_timeout = Duration::from_millis(u64::from(millis.unsigned_abs()));
         }
-        if let Some(millis) = file.positive("brokerClient_operationTimeoutMs", "milliseconds")? {
-            self.operation_timeout = Duration::from_millis(millis);
-        }
-        if let Some(millis) = file.positive("brokerClient_connectionTimeoutMs", "milliseconds")? {
-            self.connect_timeout = Duration::from_millis(millis);
-        }
-        if let Some(seconds) = file.int("brokerClient_keepAliveIntervalSeconds")? {
+        if let Some(seconds) = settings.int("brokerClient_keepAliveIntervalSeconds") {
             self.keep_alive_interval =
                 (seconds > 0).then(|| Duration::from_secs(u64::from(seconds.unsigned_abs())));
         }
-        Ok(())
     }
 
-    fn take_brokers(&mut self, file: &File, overrides: &Overrides) -> Result<(), ConfigError> {
+    fn take_brokers(&mut self, settings: &Settings) -> Result<(), String> {
         const KEY: &str = "brokerServiceUrl";
-        if overrides.broker_url.is_some() {
-            return Ok(());
+        if let Some(name) = settings.text("clusterName") {
+            name.clone_into(&mut self.cluster_name);
+        } else if settings.has_file() {
+            return Err(settings.error("clusterName", "Required clusterName is null"));
         }
-        if let Some(url) = file.text(KEY) {
+        if let Some(url) = settings.text(KEY) {
             self.brokers = broker_url::parse(url)
-                .map_err(|error| file.error(KEY, &broker_url_sentence(KEY, url, error)))?;
+                .map_err(|error| settings.bad_value(KEY, broker_url_sentence(error)))?;
             return Ok(());
         }
         let asks_for = [
@@ -240,61 +299,35 @@ impl Config {
             "globalZookeeperServers",
         ]
         .into_iter()
-        .find(|key| file.text(key).is_some());
-        Err(match asks_for {
-            Some("serviceUrl") => file.error(
+        .find(|key| settings.text(key).is_some());
+        match asks_for {
+            Some("serviceUrl") => Err(settings.error(
                 "serviceUrl",
                 "serviceUrl asks for lookups over HTTP, which are not built yet: set \
                  brokerServiceUrl, as pulsar://host:6650",
-            ),
-            Some(store) => file.error(
+            )),
+            Some(store) => Err(settings.error(
                 store,
                 &format!(
                     "{store} asks to find the brokers through the metadata store, which is not \
                      built yet: set brokerServiceUrl, as pulsar://host:6650"
                 ),
-            ),
-            None => ConfigError(format!(
-                "{}: no broker is named: set brokerServiceUrl, as pulsar://host:6650",
-                file.name()
             )),
-        })
-    }
-
-    fn overridden(mut self, overrides: &Overrides) -> Result<Self, ConfigError> {
-        if let Some(url) = &overrides.broker_url {
-            self.brokers = broker_url::parse(url)
-                .map_err(|error| ConfigError(broker_url_sentence("--broker-url", url, error)))?;
-        }
-        self.bind = overrides.bind.map_or(self.bind, specific);
-        self.port = overrides.port.unwrap_or(self.port);
-        self.cores = overrides.cores.or(self.cores);
-        if let Some(cpus) = &overrides.cpus {
-            self.cpus.clone_from(cpus);
-        }
-        match self.cores {
-            Some(cores) if !self.cpus.is_empty() && cores.get() > self.cpus.len() => {
-                Err(ConfigError(format!(
-                    "--cores {cores} is more than the {} CPUs that --cpus names",
-                    self.cpus.len()
-                )))
-            }
-            _ => Ok(self),
+            None if settings.has_file() => Err(settings.error(
+                KEY,
+                "no broker is named: set brokerServiceUrl, as pulsar://host:6650",
+            )),
+            None => Ok(()),
         }
     }
 }
 
-/// Java listens on every address, IPv6 and IPv4, when told `0.0.0.0`.
-fn specific(address: IpAddr) -> Option<IpAddr> {
-    Some(address).filter(|address| !address.is_unspecified())
-}
-
-fn broker_url_sentence(key: &str, url: &str, error: broker_url::BrokerUrlError) -> String {
+fn broker_url_sentence(error: broker_url::BrokerUrlError) -> &'static str {
     use broker_url::BrokerUrlError::{Http, Malformed, Tls};
     match error {
-        Tls => format!("{key}={url}: TLS towards brokers is not built yet: use pulsar://"),
-        Http => format!("{key}={url}: lookups over HTTP are not built yet: use pulsar://host:6650"),
-        Malformed => format!("{key}={url}: expected pulsar://host:port,host:port"),
+        Tls => "TLS towards brokers is not built yet: use pulsar://",
+        Http => "lookups over HTTP are not built yet: use pulsar://host:6650",
+        Malformed => "expected pulsar://host:port,host:port",
     }
 }
 

@@ -1,9 +1,31 @@
+use std::path::Path;
+
 use super::*;
 
 const MINIMAL: &str = "clusterName=c\nbrokerServiceUrl=pulsar://b:6650\n";
 
 fn load(file: &str) -> Result<Config, ConfigError> {
-    Config::from_file("ws.conf", file.as_bytes(), &Overrides::default())
+    load_with(Some(file), &[], &Overrides::default())
+}
+
+fn settings(
+    file: Option<&str>,
+    environment: &[(&str, &str)],
+    overrides: &Overrides,
+) -> Result<Settings, ConfigError> {
+    let environment = environment
+        .iter()
+        .map(|(variable, value)| ((*variable).into(), (*value).into()));
+    let file = file.map(|text| ("ws.conf", text.as_bytes()));
+    Settings::parse(file, environment, overrides)
+}
+
+fn load_with(
+    file: Option<&str>,
+    environment: &[(&str, &str)],
+    overrides: &Overrides,
+) -> Result<Config, ConfigError> {
+    Config::new(&settings(file, environment, overrides)?, overrides)
 }
 
 /// The minimal file with a line before it, so that the line's number is 1.
@@ -17,7 +39,7 @@ fn refusal(line: &str) -> String {
 
 #[test]
 fn without_a_file() {
-    let config = Config::load(None, &Overrides::default()).unwrap();
+    let config = load_with(None, &[], &Overrides::default()).unwrap();
     assert_eq!(config, Config::default());
     assert_eq!(config.port, 8080);
     assert_eq!(config.cluster_name, "standalone");
@@ -31,11 +53,9 @@ fn a_minimal_file_keeps_the_defaults() {
     let expected = Config {
         cluster_name: "c".into(),
         brokers: vec![("b".into(), 6650)],
-        properties: config.properties.clone(),
         ..Config::default()
     };
     assert_eq!(config, expected);
-    assert_eq!(config.properties.len(), 2);
 }
 
 #[test]
@@ -66,10 +86,11 @@ fn every_honoured_key() {
     assert_eq!(config.operation_timeout, Duration::from_millis(2500));
     assert_eq!(config.connect_timeout, Duration::from_millis(3500));
     assert_eq!(config.keep_alive_interval, Some(Duration::from_secs(4)));
-    assert_eq!(config.properties["something.else"], "kept");
     assert_eq!(
         config.notices,
-        ["maxHttpServerConnections is set in ws.conf and has no effect yet"]
+        [
+            "ws.conf:8: maxHttpServerConnections is set and has no effect: the limit is not enforced yet"
+        ]
     );
 }
 
@@ -84,15 +105,7 @@ fn values_that_mean_the_default_or_nothing() {
         "bindAddress=  ",
         "maxHttpServerConnections=2048",
     ] {
-        let config = Config {
-            properties: BTreeMap::new(),
-            ..with(line).unwrap()
-        };
-        let expected = Config {
-            properties: BTreeMap::new(),
-            ..load(MINIMAL).unwrap()
-        };
-        assert_eq!(config, expected, "{line}");
+        assert_eq!(with(line), load(MINIMAL), "{line}");
     }
     assert_eq!(
         with("maxHttpServerConnections=-1").unwrap().connections_max,
@@ -119,7 +132,7 @@ fn what_is_missing() {
     );
     assert_eq!(
         missing("clusterName= \nbrokerServiceUrl=pulsar://b:6650"),
-        "ws.conf: Required clusterName is null"
+        "ws.conf:1: Required clusterName is null"
     );
     assert_eq!(
         missing("clusterName=c"),
@@ -148,8 +161,9 @@ fn what_is_missing() {
     }
     assert!(refusal("webServicePort=").contains("webServicePort is blank"));
     assert!(
-        Config::load(
+        Settings::read(
             Some(Path::new("/nonexistent/ws.conf")),
+            [],
             &Overrides::default()
         )
         .unwrap_err()
@@ -229,7 +243,7 @@ fn keys_that_count_only_beside_others_do_not_refuse() {
          brokerServiceUrlTls=\n\
          authenticationEnabled=false\n\
          authenticationProviders=a.B,c.D\n\
-         authorizationEnabled=yes\n\
+         authorizationEnabled=FALSE\n\
          authorizationProvider=a.B\n\
          superUserRoles=admin\n\
          anonymousUserRole=anonymous\n\
@@ -310,40 +324,160 @@ fn of_a_repeated_key_the_last_one_counts() {
 }
 
 #[test]
-fn the_command_line_beats_the_file() {
+fn all_that_is_wrong_is_told_at_once() {
+    let error = load("webServicePort=x\nwebSocketNumIoThreads=y\nauthorizationEnabled=yes\n");
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "ws.conf:1: webServicePort=x: expected a port number from 0 to 65535\n\
+         ws.conf:3: authorizationEnabled=yes: expected true or false\n\
+         ws.conf:2: webSocketNumIoThreads=y: expected a whole number from -2147483648 to \
+         2147483647\n\
+         ws.conf: Required clusterName is null"
+    );
+}
+
+#[test]
+fn a_boolean_that_is_neither_is_false_except_where_security_hangs_on_it() {
+    let config = with("webServiceTrustXForwardedFor=yes").unwrap();
+    assert_eq!(
+        config.notices,
+        ["ws.conf:1: webServiceTrustXForwardedFor=yes: expected true or false; taken as false"]
+    );
+    for key in keys::all().filter(|key| key.kind == keys::Kind::SecurityBoolean) {
+        let name = key.name;
+        assert_eq!(
+            refusal(&format!("{name}=on")),
+            format!("ws.conf:1: {name}=on: expected true or false")
+        );
+    }
+}
+
+#[test]
+fn no_boolean_of_security_is_an_ordinary_one() {
+    for key in keys::all().filter(|key| key.kind == keys::Kind::Boolean) {
+        let is_harmless = !matches!(key.handling, keys::Handling::Refused(_));
+        assert!(is_harmless, "{}", key.name);
+        assert!(!key.name.to_lowercase().contains("tls"), "{}", key.name);
+        assert!(!key.name.starts_with("auth"), "{}", key.name);
+    }
+}
+
+#[test]
+fn the_command_line_beats_the_environment_beats_the_file() {
     let overrides = Overrides {
         cores: NonZeroUsize::new(2),
         cpus: Some(vec![4, 5, 6]),
         bind: Some("::1".parse().unwrap()),
         port: Some(1234),
         broker_url: Some("pulsar://x:1".into()),
+        driver: Driver::Epoll,
+        takeover: true,
     };
-    let file = b"clusterName=c\nbrokerServiceUrl=pulsar://b\nwebServicePort=9\nbindAddress=1.2.3.4";
-    let config = Config::from_file("ws.conf", file, &overrides).unwrap();
+    let file = "clusterName=c\nbrokerServiceUrl=pulsar://b\nwebServicePort=9\nbindAddress=1.2.3.4";
+    let environment = [
+        ("webServicePort", "10"),
+        ("brokerServiceUrl", "pulsar://e"),
+        ("PULSAR_PREFIX_bindAddress", "5.6.7.8"),
+    ];
+    let config = load_with(Some(file), &environment, &overrides).unwrap();
     assert_eq!(config.cores, NonZeroUsize::new(2));
     assert_eq!(config.cpus, [4, 5, 6]);
     assert_eq!(config.bind, Some("::1".parse().unwrap()));
     assert_eq!(config.port, 1234);
     assert_eq!(config.brokers, [("x".to_owned(), 1)]);
+    assert_eq!(config.driver, Driver::Epoll);
+    assert!(config.takeover);
+
+    let config = load_with(Some(file), &environment, &Overrides::default()).unwrap();
+    assert_eq!(config.bind, Some("5.6.7.8".parse().unwrap()));
+    assert_eq!(config.port, 10);
+    assert_eq!(config.brokers, [("e".to_owned(), 6650)]);
 
     // Flags also stand in for what a file lacks.
-    assert!(Config::from_file("ws.conf", b"clusterName=c\nwebServicePort=", &overrides).is_ok());
+    let bare = Some("clusterName=c\nwebServicePort=");
+    assert!(load_with(bare, &[], &overrides).is_ok());
 
     let any_address = Overrides {
         bind: Some("0.0.0.0".parse().unwrap()),
         ..Overrides::default()
     };
+    assert_eq!(load_with(Some(file), &[], &any_address).unwrap().bind, None);
+}
+
+#[test]
+fn the_environment_as_container_images_take_it() {
+    let load =
+        |file, environment: &[(&str, &str)]| load_with(file, environment, &Overrides::default());
+    // Without a file, and with what a shell leaves around values.
+    let config = load(
+        None,
+        &[
+            ("PULSAR_PREFIX_clusterName", " us "),
+            ("webServicePort", "7"),
+        ],
+    );
+    let expected = Config {
+        cluster_name: "us".into(),
+        port: 7,
+        ..Config::default()
+    };
+    assert_eq!(config.unwrap(), expected);
+    // Of both names the plain one, in whatever order they come.
+    for environment in [
+        [
+            ("PULSAR_PREFIX_webServicePort", "1"),
+            ("webServicePort", "2"),
+        ],
+        [
+            ("webServicePort", "2"),
+            ("PULSAR_PREFIX_webServicePort", "1"),
+        ],
+    ] {
+        assert_eq!(load(None, &environment).unwrap().port, 2);
+    }
+    // A blank value takes the file's away.
+    let file = format!("{MINIMAL}webSocketSessionIdleTimeoutMillis=5");
+    let environment = [("webSocketSessionIdleTimeoutMillis", "")];
+    let config = load(Some(&file), &environment).unwrap();
+    assert_eq!(config.idle_timeout, Duration::from_secs(300));
+    // What no key is named like is somebody else's.
     assert_eq!(
-        Config::from_file("ws.conf", file, &any_address)
-            .unwrap()
-            .bind,
-        None
+        load(None, &[("PATH", "/bin"), ("PULSAR_PREFIX_", "x")]).unwrap(),
+        Config::default()
+    );
+    let error = load(None, &[("PULSAR_PREFIX_authenticationEnabled", "maybe")]);
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "environment variable PULSAR_PREFIX_authenticationEnabled: authenticationEnabled=maybe: \
+         expected true or false"
+    );
+    let error = load(None, &[("configurationMetadataStoreUrl", "zk:z")]);
+    assert!(
+        error
+            .unwrap_err()
+            .to_string()
+            .ends_with("set brokerServiceUrl, as pulsar://host:6650")
     );
 }
 
 #[test]
+fn a_variable_that_is_not_utf_8_is_refused_only_where_it_matters() {
+    use std::os::unix::ffi::OsStringExt;
+    let broken = || std::ffi::OsString::from_vec(vec![0xff]);
+    let read = |variable: std::ffi::OsString| {
+        Settings::parse(None, [(variable, broken())], &Overrides::default())
+    };
+    assert_eq!(
+        read("clusterName".into()).unwrap_err().to_string(),
+        "environment variable clusterName: expected UTF-8"
+    );
+    assert!(read("LS_COLORS".into()).is_ok());
+    assert!(read(broken()).is_ok());
+}
+
+#[test]
 fn a_bad_command_line_is_refused() {
-    let error = |overrides: &Overrides| Config::load(None, overrides).unwrap_err().to_string();
+    let error = |overrides: &Overrides| load_with(None, &[], overrides).unwrap_err().to_string();
     assert_eq!(
         error(&Overrides {
             broker_url: Some("pulsar+ssl://b:6651".into()),
@@ -362,26 +496,133 @@ fn a_bad_command_line_is_refused() {
 }
 
 #[test]
-fn keys_without_effect_are_noticed() {
-    let config = with("webSocketPingDurationSeconds=30\nstatusFilePath=/s").unwrap();
+fn keys_without_effect_are_noticed_once() {
+    let config = with("webSocketPingDurationSeconds=30\nstatusFilePath=/s\nstatusFilePath=/t");
     assert_eq!(
-        config.notices,
+        config.unwrap().notices,
         [
-            "statusFilePath is set in ws.conf and has no effect yet",
-            "webSocketPingDurationSeconds is set in ws.conf and has no effect yet",
+            "ws.conf:3: statusFilePath is set and has no effect: `/status.html` is not built yet",
+            "ws.conf:1: webSocketPingDurationSeconds is set and has no effect: the service sends \
+             no pings yet",
         ]
+    );
+    assert_eq!(with("no.such.key=x").unwrap().notices, [""; 0]);
+}
+
+#[test]
+fn the_bounds_of_this_service() {
+    let config = with(
+        "webSocketHandshakeTimeoutMillis=1\nwebSocketDrainTimeoutMillis=2\n\
+         webSocketLingerTimeoutMillis=3\nwebSocketReplyTimeoutMillis=4\n\
+         webSocketMaxPublishBytesInFlight=5\nwebSocketMaxReplyBytes=6\n\
+         webSocketMaxHeldDeliveryBytes=7\nwebSocketMaxIncompleteMessageBytes=8",
+    );
+    let expected = Config {
+        handshake_timeout: Duration::from_millis(1),
+        drain_timeout: Duration::from_millis(2),
+        linger_timeout: Duration::from_millis(3),
+        replies_timeout: Duration::from_millis(4),
+        publishes_in_flight_bytes_max: 5,
+        replies_bytes_max: 6,
+        held_deliveries_bytes_max: 7,
+        incomplete_messages_bytes_max: 8,
+        ..load(MINIMAL).unwrap()
+    };
+    assert_eq!(config.unwrap(), expected);
+}
+
+/// The table's defaults, written into a file, are those of the code.
+#[test]
+fn the_table_says_the_defaults() {
+    let mut file = MINIMAL.to_owned();
+    for key in keys::all().filter(|key| !MINIMAL.contains(&format!("{}=", key.name))) {
+        file.push_str(&format!("{}={}\n", key.name, key.default));
+    }
+    let expected = Config {
+        cluster_name: "c".into(),
+        brokers: vec![("b".into(), 6650)],
+        ..Config::default()
+    };
+    assert_eq!(
+        load(&file.replace("webServicePortTls=\n", "")).unwrap(),
+        expected
+    );
+}
+
+#[test]
+fn the_report_says_where_values_come_from_and_no_secret() {
+    let file = "clusterName=c\n\
+                brokerServiceUrl=pulsar://b\n\
+                tlsKeyStorePassword=hush1\n\
+                brokerClientAuthenticationParameters=token:hush2\n\
+                tokenSecretKey=data:;base64,hush3\n\
+                my.password=hush4\n\
+                other=eyJhush5.x.y\n\
+                serviceUrl=http://me:hush6@b\n\
+                plain=seen";
+    let environment = [
+        ("PULSAR_PREFIX_brokerClient_authParams", "hush7"),
+        ("webSocketMaxTextFrameSize", "77"),
+    ];
+    let overrides = Overrides {
+        port: Some(99),
+        ..Overrides::default()
+    };
+    let settings = settings(Some(file), &environment, &overrides).unwrap();
+    let report = settings.report();
+    assert!(!report.contains("hush"), "{report}");
+    assert!(!format!("{settings:?}").contains("hush"), "{settings:?}");
+    let has = |setting: &str, origin: &str| {
+        assert!(
+            report.lines().any(|line| {
+                line.split_once('#').is_some_and(|(left, right)| {
+                    left.trim_end() == setting && right.trim() == origin
+                })
+            }),
+            "{setting} from {origin} in {report}"
+        );
+    };
+    has("clusterName=c", "ws.conf:1");
+    has("tlsKeyStorePassword=<hidden>", "ws.conf:3");
+    has(
+        "webSocketMaxTextFrameSize=77",
+        "environment variable webSocketMaxTextFrameSize",
+    );
+    has("webServicePort=99", "--port");
+    has("webSocketSessionIdleTimeoutMillis=300000", "default");
+    has("plain=seen", "ws.conf:9");
+    has(
+        "brokerClient_authParams=<hidden>",
+        "environment variable PULSAR_PREFIX_brokerClient_authParams",
+    );
+    for key in keys::all() {
+        assert!(report.contains(&format!("\n{}=", key.name)), "{}", key.name);
+    }
+}
+
+#[test]
+fn an_error_shows_no_secret() {
+    let error = load("clusterName=c\nbrokerServiceUrl=pulsar://me:hush@b:6650").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "ws.conf:2: brokerServiceUrl=<hidden>: expected pulsar://host:port,host:port"
     );
 }
 
 #[test]
 fn the_example_file_says_the_defaults() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("conf/websocket.conf");
-    let config = Config::load(Some(&path), &Overrides::default()).unwrap();
-    let expected = Config {
-        brokers: config.brokers.clone(),
-        properties: config.properties.clone(),
-        ..Config::default()
-    };
-    assert_eq!(config, expected);
-    assert_eq!(config.brokers, [("127.0.0.1".to_owned(), 6650)]);
+    let overrides = Overrides::default();
+    let settings = Settings::read(Some(&path), [], &overrides).unwrap();
+    assert_eq!(
+        Config::new(&settings, &overrides).unwrap(),
+        Config::default()
+    );
+    for key in keys::all().filter(|key| key.handling == keys::Handling::Honoured) {
+        assert!(
+            settings.origin(key.name).is_some(),
+            "{} is missing",
+            key.name
+        );
+    }
 }
