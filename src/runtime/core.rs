@@ -25,7 +25,7 @@ use super::{
     socket::{Socket, serve},
 };
 use crate::{
-    config::Config,
+    config::{Config, Driver},
     control::Control,
     shard::{ConnectionKey, Effect, Instant, Now, ResolveKey, SessionKey, Shard},
 };
@@ -99,6 +99,8 @@ impl Core {
         let local = stream.local_addr().unwrap_or(peer);
         let stream = match stream
             .set_nodelay(true)
+            // io_uring waits by itself; epoll needs a read that says that there is nothing yet.
+            .and_then(|()| stream.set_nonblocking(self.config.driver == Driver::Epoll))
             .and_then(|()| TcpStream::from_std(stream))
         {
             Ok(stream) => stream,

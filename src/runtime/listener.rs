@@ -22,14 +22,16 @@ const ACCEPTS_PER_TURN: usize = 64;
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// Binds `count` sockets to one address. None is served yet; the first one already takes a
-/// connection or two. Without an address they take every one, IPv6 and IPv4.
+/// connection or two. Without an address they take every one, IPv6 and IPv4. In a takeover another
+/// instance of the same user may listen there already: both get clients until it stops.
 pub(super) fn bind(
     address: Option<IpAddr>,
     port: u16,
     count: usize,
+    takeover: bool,
 ) -> Result<Vec<Socket>, StartError> {
     let at = |address, port| {
-        bind_shared(SocketAddr::new(address, port), count)
+        bind_shared(SocketAddr::new(address, port), count, takeover)
             .map_err(|error| StartError::bind(SocketAddr::new(address, port), error))
     };
     match address {
@@ -136,11 +138,16 @@ fn is_clients_fault(error: &io::Error) -> bool {
 /// (SO_REUSEADDR is refused only beside a socket that listens); only then it is opened for the
 /// others. Setting SO_REUSEPORT first would let two instances share the port, and each get half of
 /// the clients.
-fn bind_shared(address: SocketAddr, count: usize) -> io::Result<Vec<Socket>> {
+fn bind_shared(address: SocketAddr, count: usize, takeover: bool) -> io::Result<Vec<Socket>> {
     let first = unbound(address)?;
-    first.bind(&address.into())?;
-    first.listen(1)?;
-    first.set_reuse_port(true)?;
+    if takeover {
+        first.set_reuse_port(true)?;
+        first.bind(&address.into())?;
+    } else {
+        first.bind(&address.into())?;
+        first.listen(1)?;
+        first.set_reuse_port(true)?;
+    }
     // With port 0 the kernel has chosen one by now.
     let chosen = first.local_addr()?;
     let mut sockets = vec![first];
@@ -184,7 +191,7 @@ mod tests {
 
     #[test]
     fn all_sockets_share_the_port_that_was_chosen() {
-        let sockets = bind(Some(Ipv4Addr::LOCALHOST.into()), 0, 3).unwrap();
+        let sockets = bind(Some(Ipv4Addr::LOCALHOST.into()), 0, 3, false).unwrap();
         assert_eq!(sockets.len(), 3);
         for socket in &sockets {
             let address = socket.local_addr().unwrap().as_socket().unwrap();
@@ -195,15 +202,26 @@ mod tests {
     #[test]
     fn a_second_instance_is_refused_before_and_while_the_first_one_serves() {
         let localhost = Some(Ipv4Addr::LOCALHOST.into());
-        let first = bind(localhost, 0, 2).unwrap();
-        let error = bind(localhost, port(&first), 2).unwrap_err();
+        let first = bind(localhost, 0, 2, false).unwrap();
+        let error = bind(localhost, port(&first), 2, false).unwrap_err();
         assert_eq!(error.exit_code(), 69);
         assert!(error.to_string().contains("is taken"), "{error}");
         let port = port(&first);
         let listening: Vec<_> = first.into_iter().map(|socket| listen(socket, 16)).collect();
         assert!(listening.iter().all(Result::is_ok));
-        assert!(bind(localhost, port, 2).is_err());
-        assert!(bind(None, port, 2).is_err());
+        assert!(bind(localhost, port, 2, false).is_err());
+        assert!(bind(None, port, 2, false).is_err());
+        // Who takes over finds it, and nobody else's.
+        let second = bind(localhost, port, 2, true).unwrap();
+        assert_eq!(self::port(&second), port);
+    }
+
+    #[test]
+    fn a_takeover_does_not_share_with_whoever_does_not() {
+        let other = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = other.local_addr().unwrap().port();
+        let error = bind(Some(Ipv4Addr::LOCALHOST.into()), port, 1, true).unwrap_err();
+        assert_eq!(error.exit_code(), 69);
     }
 
     #[test]
@@ -215,13 +233,13 @@ mod tests {
             .unwrap();
         other.listen(1).unwrap();
         let port = other.local_addr().unwrap().as_socket().unwrap().port();
-        let error = bind(Some(Ipv4Addr::LOCALHOST.into()), port, 1).unwrap_err();
+        let error = bind(Some(Ipv4Addr::LOCALHOST.into()), port, 1, false).unwrap_err();
         assert!(error.to_string().contains("is taken"), "{error}");
     }
 
     #[test]
     fn no_address_is_both_families() {
-        let mut sockets = bind(None, 0, 1).unwrap();
+        let mut sockets = bind(None, 0, 1, false).unwrap();
         let port = port(&sockets);
         let listener = listen(sockets.remove(0), 16).unwrap();
         assert!(std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());

@@ -43,7 +43,11 @@ use self::{
     inbox::{Order, OrderSender},
     thread::Seat,
 };
-use crate::{config::Config, control::Control, shard::IncompleteBudget};
+use crate::{
+    config::{Config, Driver},
+    control::Control,
+    shard::IncompleteBudget,
+};
 
 /// How a running service came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +79,9 @@ enum Event {
 /// It can't start; nothing was served.
 pub fn run(config: Config) -> Result<Ended, StartError> {
     let drain_timeout = config.drain_timeout;
+    if config.driver == Driver::Epoll {
+        tracing::warn!("sockets are driven by epoll, which costs more for each message");
+    }
     let mut running = Running::start(config)?;
     catch_signals(running.event_sender.clone())?;
     let address = running.address;
@@ -111,7 +118,7 @@ impl Running {
     pub fn start(config: Config) -> Result<Self, StartError> {
         let layout = cpus::layout(&config);
         let config = Arc::new(config);
-        let sockets = listener::bind(config.bind, config.port, layout.len())?;
+        let sockets = listener::bind(config.bind, config.port, layout.len(), config.takeover)?;
         let control =
             Control::start().map_err(|error| StartError::os("can't start a thread", error))?;
         let zone = jiff::tz::TimeZone::system();

@@ -2,7 +2,9 @@
 
 use std::{fs, io};
 
-use monoio::{IoUringDriver, Runtime, RuntimeBuilder, time::TimeDriver};
+use monoio::{IoUringDriver, LegacyDriver, Runtime, RuntimeBuilder, time::TimeDriver};
+
+use crate::config::Driver;
 
 /// Submissions between two turns. Ring memory counts against RLIMIT_MEMLOCK on many kernels, and
 /// this many cost about 105 KiB a core; more would save a system call only where more sockets than
@@ -15,14 +17,35 @@ const ENOMEM: i32 = 12;
 const ENOSYS: i32 = 38;
 
 /// The loop that a shard's thread runs.
-pub(super) type Ring = Runtime<TimeDriver<IoUringDriver>>;
+pub(super) enum Ring {
+    IoUring(Runtime<TimeDriver<IoUringDriver>>),
+    /// Not a ring at all: readiness by epoll, and a system call for each read and write.
+    Epoll(Runtime<TimeDriver<LegacyDriver>>),
+}
 
-/// Makes this thread's ring.
-pub(super) fn build() -> io::Result<Ring> {
-    RuntimeBuilder::<IoUringDriver>::new()
-        .with_entries(RING_ENTRIES)
-        .enable_timer()
-        .build()
+impl Ring {
+    /// Makes this thread's ring.
+    pub(super) fn build(driver: Driver) -> io::Result<Self> {
+        match driver {
+            Driver::IoUring => RuntimeBuilder::<IoUringDriver>::new()
+                .with_entries(RING_ENTRIES)
+                .enable_timer()
+                .build()
+                .map(Self::IoUring),
+            Driver::Epoll => RuntimeBuilder::<LegacyDriver>::new()
+                .enable_timer()
+                .build()
+                .map(Self::Epoll),
+        }
+    }
+
+    /// Runs the loop until `future` is done.
+    pub(super) fn block_on<F: Future>(&mut self, future: F) -> F::Output {
+        match self {
+            Self::IoUring(runtime) => runtime.block_on(future),
+            Self::Epoll(runtime) => runtime.block_on(future),
+        }
+    }
 }
 
 /// Whether the kernel has io_uring and withholds it from us.
@@ -50,7 +73,7 @@ fn explain_with(shard: usize, error: &io::Error, disabled: Option<&str>) -> Stri
         (Some(EPERM), _) => {
             "most likely a seccomp filter forbids io_uring, as containers do by default: allow \
              io_uring_setup, io_uring_enter and io_uring_register in its seccomp profile (Docker: \
-             --security-opt seccomp=PROFILE)"
+             --security-opt seccomp=PROFILE), or run slower with --driver epoll"
         }
         (Some(ENOMEM), _) => {
             "the limit of locked memory is too low, about 105 KiB are needed for each core: raise \
@@ -59,7 +82,8 @@ fn explain_with(shard: usize, error: &io::Error, disabled: Option<&str>) -> Stri
         }
         (Some(ENOSYS), _) => {
             "this kernel has no io_uring, or a seccomp filter or sandbox (gVisor) hides it: use \
-             Linux 5.11 or newer, and allow io_uring_setup, io_uring_enter and io_uring_register"
+             Linux 5.11 or newer, allow io_uring_setup, io_uring_enter and io_uring_register, or \
+             run slower with --driver epoll"
         }
         _ => {
             "see io_uring_setup(2); open files (`ulimit -n`), locked memory (`ulimit -l`), \

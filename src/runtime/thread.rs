@@ -12,7 +12,7 @@ use super::{
     inbox::{Inbox, Order, OrderSender, inbox},
     listener::Acceptor,
     notify::{Either, race},
-    ring,
+    ring::Ring,
 };
 use crate::{
     config::Config,
@@ -52,8 +52,9 @@ pub(super) fn spawn(seat: Seat) -> Result<OrderSender, StartError> {
 }
 
 fn run(seat: Seat, orders: OrderSender, inbox: &Inbox) {
-    let ring = pin(seat.cpu)
-        .and_then(|()| ring::build().map_err(|error| StartError::ring(seat.index, &error)));
+    let ring = pin(seat.cpu).and_then(|()| {
+        Ring::build(seat.config.driver).map_err(|error| StartError::ring(seat.index, &error))
+    });
     let (ring, ready) = match ring {
         Ok(ring) => (Some(ring), Ok(())),
         Err(error) => (None, Err(error)),
