@@ -17,9 +17,10 @@ use monoio::{
 };
 
 use super::{
+    balance::{Balance, Place, Verdict},
     buffers::Buffers,
     clock::Clock,
-    inbox::{Order, OrderSender},
+    inbox::{Accepted, Order, OrderSender},
     leg::{Leg, Sockets},
     notify::{Either, Notify, race},
     socket::{Socket, serve},
@@ -47,7 +48,10 @@ pub(super) struct Core {
     config: Arc<Config>,
     clock: Clock,
     control: Control,
-    orders: OrderSender,
+    index: usize,
+    balance: Balance,
+    /// Every shard's inbox, this one's at `index`.
+    shards: Arc<[OrderSender]>,
     pub(super) clients: Sockets<SessionKey>,
     pub(super) brokers: Sockets<ConnectionKey>,
     pub(super) client_buffers: Buffers,
@@ -67,14 +71,18 @@ impl Core {
         config: Arc<Config>,
         clock: Clock,
         control: Control,
-        orders: OrderSender,
+        index: usize,
+        balance: Balance,
+        shards: Arc<[OrderSender]>,
     ) -> Self {
         Self {
             shard: RefCell::new(shard),
             config,
             clock,
             control,
-            orders,
+            index,
+            balance,
+            shards,
             clients: Sockets::<SessionKey>::default(),
             brokers: Sockets::<ConnectionKey>::default(),
             client_buffers: Buffers::new(CLIENT_READ_BYTES, CLIENT_BUFFERS_MAX),
@@ -94,8 +102,44 @@ impl Core {
         self.settle();
     }
 
-    /// Takes a client's socket in.
+    /// A client connected: the shard with the fewest clients takes it in.
     pub(super) fn accept(self: &Rc<Self>, stream: std::net::TcpStream, peer: SocketAddr) {
+        let place = match self.balance.place(self.index) {
+            Verdict::Admitted(place) | Verdict::Refused(place) => place,
+            Verdict::Dropped => return tracing::debug!(%peer, "client dropped: there are too many"),
+        };
+        let client = Accepted {
+            stream,
+            peer,
+            place,
+        };
+        let client = match client.place.shard() {
+            Some(shard) if shard != self.index => {
+                match self.shards[shard].try_send_client(client) {
+                    Ok(()) => return,
+                    Err(Accepted {
+                        stream,
+                        peer,
+                        place,
+                    }) => Accepted {
+                        stream,
+                        peer,
+                        place: place.moved(self.index),
+                    },
+                }
+            }
+            _ => client,
+        };
+        self.take_in(client);
+    }
+
+    /// Serves a client here.
+    pub(super) fn take_in(self: &Rc<Self>, client: Accepted) {
+        let Accepted {
+            stream,
+            peer,
+            place,
+        } = client;
         let local = stream.local_addr().unwrap_or(peer);
         let stream = match stream
             .set_nodelay(true)
@@ -106,11 +150,14 @@ impl Core {
             Ok(stream) => stream,
             Err(error) => return tracing::debug!(%peer, %error, "client gone before it was served"),
         };
-        let client = self.call(|shard, now| shard.handle_accepted(now, peer, local));
+        let client = self.call(|shard, now| match place.shard() {
+            Some(_) => shard.handle_accepted(now, peer, local),
+            None => shard.handle_surplus(now, peer, local),
+        });
         // The shard may already want something of this socket.
         let socket = Rc::new(Socket::new());
         self.clients.borrow_mut().insert(client, socket.clone());
-        let alive = Alive::new(self);
+        let alive = Alive::new(self, Some(place));
         monoio::spawn(serve(self.clone(), client, socket, stream, alive));
         self.settle();
     }
@@ -228,7 +275,7 @@ impl Core {
     fn connect(self: &Rc<Self>, connection: ConnectionKey, address: SocketAddr) {
         let socket = Rc::new(Socket::new());
         self.brokers.borrow_mut().insert(connection, socket.clone());
-        let (core, alive) = (self.clone(), Alive::new(self));
+        let (core, alive) = (self.clone(), Alive::new(self, None));
         monoio::spawn(async move {
             let connecting = timeout(
                 core.config.connect_timeout,
@@ -259,7 +306,7 @@ impl Core {
         if let Ok(address) = host.parse::<IpAddr>() {
             return answer(Ok(vec![SocketAddr::new(address, port)]));
         }
-        let orders = self.orders.clone();
+        let orders = self.shards[self.index].clone();
         let reply = move |result| orders.send(Order::Resolved { request, result });
         if self.control.resolve(host, port, Box::new(reply)).is_err() {
             answer(Err("too many names are being looked up".to_owned()));
@@ -267,20 +314,27 @@ impl Core {
     }
 }
 
-/// Counts a socket's task as long as it lives.
-pub(super) struct Alive(Rc<Core>);
+/// Counts a socket's task as long as it lives, and a client's among all clients.
+pub(super) struct Alive {
+    core: Rc<Core>,
+    _place: Option<Place>,
+}
 
 impl Alive {
-    fn new(core: &Rc<Core>) -> Self {
+    fn new(core: &Rc<Core>, place: Option<Place>) -> Self {
         core.sockets_alive.set(core.sockets_alive.get() + 1);
-        Self(core.clone())
+        Self {
+            core: core.clone(),
+            _place: place,
+        }
     }
 }
 
 impl Drop for Alive {
     fn drop(&mut self) {
-        self.0.sockets_alive.set(self.0.sockets_alive.get() - 1);
-        self.0.ended.notify();
+        let alive = &self.core.sockets_alive;
+        alive.set(alive.get() - 1);
+        self.core.ended.notify();
     }
 }
 

@@ -1,25 +1,28 @@
 //! Orders from other threads to a shard: a bounded queue and a wake-up.
 
 use std::{
-    net::{SocketAddr, TcpListener},
+    net::{SocketAddr, TcpListener, TcpStream},
     sync::Arc,
     task::Poll,
 };
 
 use atomic_waker::AtomicWaker;
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
+use super::balance::Place;
 use crate::shard::ResolveKey;
 
-/// Far above what a shard ever has outstanding: answers to name lookups, and a few orders in a
-/// process's life. When full the sender waits; shards never send to each other, so none waits for
-/// itself.
+/// Far above what a shard ever has outstanding: clients that another shard accepted a moment ago,
+/// answers to name lookups, and a few orders in a process's life. When full, the main thread and
+/// the control thread wait; a shard never waits for another one, which might wait for it.
 const ORDERS_MAX: usize = 1024;
 
 /// What a shard is told from outside.
 pub(super) enum Order {
     /// Serve this address.
     Listen(TcpListener),
+    /// Take this client in, which another shard accepted.
+    Client(Accepted),
     /// A name was looked up.
     Resolved {
         request: ResolveKey,
@@ -27,6 +30,13 @@ pub(super) enum Order {
     },
     /// Finish and end.
     Drain,
+}
+
+/// A client's socket of which nothing was read yet.
+pub(super) struct Accepted {
+    pub(super) stream: TcpStream,
+    pub(super) peer: SocketAddr,
+    pub(super) place: Place,
 }
 
 /// The other threads' end.
@@ -61,6 +71,20 @@ impl OrderSender {
     pub(super) fn send(&self, order: Order) {
         if self.orders.send(order).is_ok() {
             self.waker.wake();
+        }
+    }
+
+    /// Hands a client over; it comes back if the shard has too much to do, or has ended.
+    pub(super) fn try_send_client(&self, client: Accepted) -> Result<(), Accepted> {
+        match self.orders.try_send(Order::Client(client)) {
+            Ok(()) => {
+                self.waker.wake();
+                Ok(())
+            }
+            Err(TrySendError::Full(order) | TrySendError::Disconnected(order)) => match order {
+                Order::Client(client) => Err(client),
+                _ => Ok(()),
+            },
         }
     }
 }

@@ -9,6 +9,7 @@
 //! through before the writers they woke run, so what a turn produced for a socket leaves in one
 //! write.
 
+mod balance;
 mod buffers;
 mod clock;
 mod core;
@@ -39,8 +40,9 @@ use signal_hook::{
 pub use error::StartError;
 
 use self::{
+    balance::Balance,
     clock::Clock,
-    inbox::{Order, OrderSender},
+    inbox::{Order, OrderSender, inbox},
     thread::Seat,
 };
 use crate::{
@@ -102,7 +104,8 @@ pub fn run(config: Config) -> Result<Ended, StartError> {
 pub struct Running {
     address: SocketAddr,
     config: Arc<Config>,
-    shards: Vec<OrderSender>,
+    shards: Arc<[OrderSender]>,
+    balance: Balance,
     shards_ended: usize,
     draining: bool,
     events: Receiver<Event>,
@@ -126,9 +129,11 @@ impl Running {
         let incomplete = Arc::new(IncompleteBudget::new(config.incomplete_messages_bytes_max));
         let (event_sender, events) = unbounded();
 
-        let mut shards = Vec::with_capacity(layout.len());
-        for (index, cpu) in layout.into_iter().enumerate() {
-            shards.push(thread::spawn(Seat {
+        let balance = Balance::new(layout.len(), config.connections_max);
+        let (senders, inboxes): (Vec<_>, Vec<_>) = layout.iter().map(|_| inbox()).unzip();
+        let shards: Arc<[OrderSender]> = senders.into();
+        for ((index, cpu), inbox) in layout.into_iter().enumerate().zip(inboxes) {
+            thread::spawn(Seat {
                 index,
                 cpu,
                 seed: seed(),
@@ -138,13 +143,16 @@ impl Running {
                 control: control.clone(),
                 incomplete: incomplete.clone(),
                 events: event_sender.clone(),
-            })?);
+                balance: balance.clone(),
+                inbox,
+                shards: shards.clone(),
+            })?;
         }
         await_rings(&events, shards.len())?;
 
         // Only now: a client that was let in earlier could find nobody to serve it.
         let mut address = None;
-        for (socket, shard) in sockets.into_iter().zip(&shards) {
+        for (socket, shard) in sockets.into_iter().zip(&*shards) {
             let listener = listener::listen(socket, config.accept_backlog)
                 .map_err(|error| StartError::os("can't listen", error))?;
             address = address.or_else(|| listener.local_addr().ok());
@@ -156,6 +164,7 @@ impl Running {
             address,
             config,
             shards,
+            balance,
             shards_ended: 0,
             draining: false,
             events,
@@ -169,10 +178,17 @@ impl Running {
         self.address
     }
 
+    /// How many clients each shard has.
+    #[must_use]
+    pub fn clients(&self) -> Vec<usize> {
+        self.balance.clients()
+    }
+
     /// Stops accepting, and tells all shards to finish.
     pub fn order_drain(&mut self) {
         self.draining = true;
-        for shard in &self.shards {
+        tracing::debug!(clients = ?self.clients(), "draining");
+        for shard in &*self.shards {
             shard.send(Order::Drain);
         }
     }

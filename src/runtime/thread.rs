@@ -6,10 +6,11 @@ use crossbeam_channel::Sender;
 
 use super::{
     Event,
+    balance::Balance,
     clock::Clock,
     core::Core,
     error::StartError,
-    inbox::{Inbox, Order, OrderSender, inbox},
+    inbox::{Inbox, Order, OrderSender},
     listener::Acceptor,
     notify::{Either, race},
     ring::Ring,
@@ -31,13 +32,16 @@ pub(super) struct Seat {
     pub(super) control: Control,
     pub(super) incomplete: Arc<IncompleteBudget>,
     pub(super) events: Sender<Event>,
+    pub(super) balance: Balance,
+    /// What this shard is told.
+    pub(super) inbox: Inbox,
+    /// What it may tell the others, and itself.
+    pub(super) shards: Arc<[OrderSender]>,
 }
 
 /// Starts the thread. Its first event is that its ring is ready, or why not; its last one that it
 /// has ended, by a panic too.
-pub(super) fn spawn(seat: Seat) -> Result<OrderSender, StartError> {
-    let (orders, inbox) = inbox();
-    let own_orders = orders.clone();
+pub(super) fn spawn(seat: Seat) -> Result<(), StartError> {
     thread::Builder::new()
         .name(format!("shard-{}", seat.index))
         .spawn(move || {
@@ -45,13 +49,13 @@ pub(super) fn spawn(seat: Seat) -> Result<OrderSender, StartError> {
                 index: seat.index,
                 events: seat.events.clone(),
             };
-            run(seat, own_orders, &inbox);
+            run(seat);
         })
         .map_err(|error| StartError::os("can't start a thread", error))?;
-    Ok(orders)
+    Ok(())
 }
 
-fn run(seat: Seat, orders: OrderSender, inbox: &Inbox) {
+fn run(seat: Seat) {
     let ring = pin(seat.cpu).and_then(|()| {
         Ring::build(seat.config.driver).map_err(|error| StartError::ring(seat.index, &error))
     });
@@ -72,9 +76,11 @@ fn run(seat: Seat, orders: OrderSender, inbox: &Inbox) {
             seat.config,
             seat.clock,
             seat.control,
-            orders,
+            seat.index,
+            seat.balance,
+            seat.shards,
         ));
-        follow_orders(&core, inbox).await;
+        follow_orders(&core, &seat.inbox).await;
     });
 }
 
@@ -91,6 +97,7 @@ async fn follow_orders(core: &Rc<Core>, inbox: &Inbox) {
                 acceptors.push(acceptor.clone());
                 monoio::spawn(acceptor.run(core.clone()));
             }
+            Order::Client(client) => core.take_in(client),
             Order::Resolved { request, result } => {
                 core.enter(|shard, now| shard.handle_resolved(now, request, result));
             }

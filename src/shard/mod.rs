@@ -31,6 +31,7 @@ use slotmap::SlotMap;
 use crate::{
     config::Config,
     dialect::{self, TimeFormat},
+    http::refusal::Refusal,
     pulsar::{self, Pulsar},
     timer::Timers,
 };
@@ -110,6 +111,14 @@ impl Shard {
         if self.draining.is_on() {
             self.drain_client(now, client);
         }
+        client
+    }
+
+    /// A client connected beyond the number that may: it is told so, and its key is forgotten.
+    pub fn handle_surplus(&mut self, now: Now, peer: SocketAddr, local: SocketAddr) -> SessionKey {
+        let client = self.clients.insert(Client::new(now.mono, peer, local));
+        let message = "There are as many connections as maxHttpServerConnections allows";
+        self.refuse(now, client, &Refusal::new(503, message));
         client
     }
 
