@@ -39,7 +39,7 @@ pub struct Config {
     pub port: u16,
     /// Connections that the kernel may hold ready before they are accepted, for each shard.
     pub accept_backlog: i32,
-    /// Open client sockets of the whole process; 0 is no limit. Not enforced yet.
+    /// Open client sockets of the whole process; 0 is no limit. Who comes beyond it is told 503.
     pub connections_max: usize,
     /// Brokers to ask for a topic's owner: host and port, tried in turn. Never empty.
     pub brokers: Vec<(String, u16)>,

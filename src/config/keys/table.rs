@@ -188,8 +188,9 @@ const LISTENER: &[Key] = &[
         "maxHttpServerConnections",
         Int,
         "2048",
-        Warned("the limit is not enforced yet"),
-        "open client connections of the process; 0 and less is no limit",
+        Honoured,
+        "open client connections of the process, 0 and less is no limit; who comes beyond it is \
+         told 503",
     ),
     key(
         "maxConcurrentHttpRequests",
