@@ -17,6 +17,7 @@ from harness.servers import Broker, JavaService, Ours, java
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--target", default="ours", help="the service under test: ours or java")
+    parser.addoption("--rounds", type=int, default=3, help="how often the broker is killed")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -36,6 +36,7 @@ class Broker:
     """Pulsar standalone with fresh data, on free ports."""
 
     def __init__(self, name: str = "broker", **settings: object) -> None:
+        self.settings = settings
         self.port, self.web_port = free_port(), free_port()
         self.folder = tools.SCRATCH / f"{name}-{self.port}"
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -68,12 +69,21 @@ class Broker:
             "diskUsageLwmThreshold": "0.998",
             **settings,
         })
-        self.process = Process("broker", [
+        self.command = [
             *java(heap_mb=512), "org.apache.pulsar.PulsarStandaloneStarter", "--config", conf,
             "--no-stream-storage", "--no-functions-worker", "--num-bookies", 1,
             "--bookkeeper-port", free_port(), "--bookkeeper-dir", self.folder / "bk",
             "--metadata-dir", self.folder / "metadata",
-        ], self.folder / "broker.log", cwd=self.folder)
+        ]
+        self.start()
+
+    def start(self) -> None:
+        """Starts it, again after a `crash`: with its data, on its ports."""
+        self.process = Process("broker", self.command, self.folder / "broker.log", cwd=self.folder)
+
+    def crash(self) -> None:
+        """Ends it without a chance to tidy up; its data stays as it is."""
+        self.process.kill()
 
     def wait(self) -> "Broker":
         """Returns when topics can be made."""
