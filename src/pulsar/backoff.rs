@@ -51,8 +51,7 @@ impl Backoff {
                 self.last_call_made = true;
             }
         }
-        delay -= delay.mul_f64(random.fraction() / 10.0);
-        delay.max(Self::INITIAL)
+        random.less_a_tenth(delay).max(Self::INITIAL)
     }
 }
 
@@ -71,6 +70,11 @@ impl Random {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
+    }
+
+    /// A delay less up to a tenth of it.
+    pub(super) fn less_a_tenth(&mut self, delay: Duration) -> Duration {
+        delay - delay.mul_f64(self.fraction() / 10.0)
     }
 
     /// From 0 up to, not including, 1.

@@ -20,7 +20,7 @@ use super::{
     Effect, Pulsar, Timer, command,
     error::{Cause, Failure},
     half::{HalfKey, State},
-    lookup::LookupKey,
+    lookup::{Hosts, LookupKey},
     outbox::Outbox,
     proto::{
         AuthData, CommandAuthResponse, CommandConnect, CommandConnected, CommandPing, CommandPong,
@@ -65,10 +65,25 @@ impl Address {
         }
     }
 
+    /// The hosts and ports of a cluster's URL, `pulsar://host:port,host:port`.
+    pub(super) fn parse_service_url(url: &str) -> Option<Hosts> {
+        let authority = url.strip_prefix("pulsar://")?.split('/').next()?;
+        authority
+            .split(',')
+            .map(|host| {
+                let (host, port) = Self::parse_authority(host)?;
+                Some((host.to_owned(), port))
+            })
+            .collect()
+    }
+
     /// The host and port of a broker's URL, `pulsar://host:port`.
     pub(super) fn parse_url(url: &str) -> Option<(&str, u16)> {
         let authority = url.strip_prefix("pulsar://")?;
-        let authority = authority.split('/').next()?;
+        Self::parse_authority(authority.split('/').next()?)
+    }
+
+    fn parse_authority(authority: &str) -> Option<(&str, u16)> {
         let (host, port) = authority.rsplit_once(':')?;
         let host = host
             .strip_prefix('[')
@@ -467,6 +482,28 @@ mod tests {
         ];
         for (url, expected) in table {
             assert_eq!(Address::parse_url(url), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn urls_of_clusters() {
+        let hosts = |url| {
+            Address::parse_service_url(url).map(|hosts| {
+                let hosts = hosts.iter().map(|(host, port)| format!("{host} {port}"));
+                hosts.collect::<Vec<_>>()
+            })
+        };
+        let one = hosts("pulsar://[::1]:6650/").unwrap();
+        assert_eq!(one, ["::1 6650"]);
+        assert_eq!(hosts("pulsar://a:1,b:2").unwrap(), ["a 1", "b 2"]);
+        for url in [
+            "",
+            "pulsar://",
+            "pulsar://a:1,",
+            "pulsar://a:1,b",
+            "pulsar+ssl://a:1",
+        ] {
+            assert_eq!(hosts(url), None, "{url}");
         }
     }
 }

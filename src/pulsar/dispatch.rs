@@ -7,7 +7,7 @@ use super::{
     command::{SendError, SendReceipt},
     connection::{Address, ConnectionKey, Phase},
     error::Failure,
-    half::{Role, State, half_key},
+    half::{HalfKey, Role, State, half_key},
     producer::{Broken, Receipt},
     proto::{
         CommandCloseConsumer, CommandCloseProducer, CommandConnected, CommandError,
@@ -166,8 +166,7 @@ impl Pulsar {
             }
             Kind::TopicMigrated => {
                 let migrated: CommandTopicMigrated = decode(frame.body)?;
-                let url = migrated.broker_service_url();
-                tracing::warn!(url, "a topic went to another cluster; not followed");
+                self.handle_migrated(key, &migrated);
             }
             _ => {}
         }
@@ -299,13 +298,45 @@ impl Pulsar {
     /// The broker sends a producer or consumer away.
     fn handle_close(&mut self, now: Now, at: ConnectionKey, id: u64, url: &str) {
         let key = half_key(id);
-        let is_here = self.halves.get(key).is_some_and(|half| match half.state {
-            State::Ready { connection } | State::Creating { connection, .. } => connection == at,
-            _ => false,
-        });
-        if is_here {
+        if self.is_at(key, at) {
             self.half_detached(now, key, Address::parse_url(url));
         }
+    }
+
+    /// The topic went to another cluster, where it is looked up from now on. The broker closes the
+    /// producer or consumer next (`ClientCnx.handleTopicMigrated`).
+    fn handle_migrated(&mut self, at: ConnectionKey, migrated: &CommandTopicMigrated) {
+        let key = half_key(migrated.resource_id);
+        if !self.is_at(key, at) {
+            return;
+        }
+        let url = migrated.broker_service_url();
+        let hosts = Address::parse_service_url(url);
+        let Some(half) = self.halves.get_mut(key) else {
+            return;
+        };
+        let is_producer = matches!(half.role, Role::Producer(_));
+        if is_producer != (migrated.resource_type == CommandTopicMigrated::PRODUCER) {
+            return;
+        }
+        if let Some(hosts) = hosts {
+            tracing::info!(topic = half.topic, url, "the topic went to another cluster");
+            half.cluster = Some(hosts);
+        } else {
+            tracing::warn!(
+                topic = half.topic,
+                url,
+                "the topic went to another cluster, which can't be reached without TLS"
+            );
+        }
+    }
+
+    /// Whether the half is at this connection's broker, or being made there.
+    fn is_at(&self, key: HalfKey, at: ConnectionKey) -> bool {
+        self.halves.get(key).is_some_and(|half| match half.state {
+            State::Ready { connection } | State::Creating { connection, .. } => connection == at,
+            _ => false,
+        })
     }
 
     fn answered(&mut self, request_id: u64) -> Option<Purpose> {

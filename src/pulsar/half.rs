@@ -22,7 +22,7 @@ use super::{
     consuming::Consuming,
     ending,
     error::{Cause, Failure, exception},
-    lookup::host_and_port,
+    lookup::{Hosts, host_and_port},
     producer::Producer,
     proto::{
         CommandCloseConsumer, CommandCloseProducer, CommandProducerSuccess, Kind, ServerError,
@@ -85,6 +85,8 @@ pub(super) struct Half {
     pub(super) deadline: Instant,
     /// The proxy to go through; `None` until a lookup said whether there is one.
     proxy: Option<Option<(String, u16)>>,
+    /// The service hosts of the cluster that the topic went to; `None`: those of the settings.
+    pub(super) cluster: Option<Hosts>,
 }
 
 impl Pulsar {
@@ -130,6 +132,7 @@ impl Pulsar {
                 backoff: Backoff::new(last_call),
                 deadline,
                 proxy: None,
+                cluster: None,
             }
         });
         self.look_up(now, key);

@@ -6,12 +6,16 @@
 //! while the operation's time lasts. Only so many lookups are under way at a time: thousands of
 //! producers come back after a broker's restart.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use slotmap::SlotMap;
 
 use super::{
-    Pulsar, Timer,
+    Pulsar, Settings, Timer,
     backoff::Backoff,
     command,
     connection::{Address, ConnectionKey, Waiter},
@@ -33,8 +37,23 @@ slotmap::new_key_type! {
 /// Java's `maxLookupRedirects`.
 const REDIRECTS_MAX: u32 = 20;
 
-/// The topic, and whether its partitions are asked for first.
-type Question = (String, bool);
+/// Longest rest while no service host can be reached. Java rests up to a minute; but to try costs a
+/// shard one connection for all its lookups, and whoever rests too long times out publishes after
+/// the broker has come back.
+const UNREACHABLE_REST_MAX: Duration = Duration::from_secs(2);
+
+/// Service hosts of one cluster, asked in turn.
+pub(super) type Hosts = Arc<[(String, u16)]>;
+
+/// What is asked; who asks the same shares the answer.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Question {
+    topic: String,
+    /// The session opens, and the topic's partitions are asked for first.
+    is_opening: bool,
+    /// Where the topic went to; `None`: the settings' hosts.
+    cluster: Option<Hosts>,
+}
 
 /// All lookups of a shard.
 #[derive(Debug, Default)]
@@ -45,7 +64,7 @@ pub(super) struct Lookups {
     queue: VecDeque<LookupKey>,
     /// Under way; `active <= settings.lookups_max`.
     active: usize,
-    /// The service host that is asked.
+    /// Counts on when a service host can't be reached; which one is asked follows from it.
     host: usize,
 }
 
@@ -84,7 +103,11 @@ impl Pulsar {
             return;
         };
         let opening = !half.is_open;
-        let question = (half.topic.clone(), opening);
+        let question = Question {
+            topic: half.topic.clone(),
+            is_opening: opening,
+            cluster: half.cluster.clone(),
+        };
         let deadline = if opening {
             half.deadline
         } else {
@@ -123,10 +146,9 @@ impl Pulsar {
             let Some(key) = self.lookups.queue.pop_front() else {
                 return;
             };
-            let hosts = self.settings.brokers.len();
             if let Some(lookup) = self.lookups.lookups.get_mut(key) {
                 lookup.is_active = true;
-                lookup.hosts_left = hosts;
+                lookup.hosts_left = hosts(&lookup.question, &self.settings).len();
                 self.lookups.active += 1;
                 self.ask_service_host(now, key);
             }
@@ -137,8 +159,8 @@ impl Pulsar {
         let Some(lookup) = self.lookups.lookups.get_mut(key) else {
             return;
         };
-        let index = self.lookups.host % self.settings.brokers.len().max(1);
-        let Some((host, port)) = self.settings.brokers.get(index) else {
+        let hosts = hosts(&lookup.question, &self.settings);
+        let Some((host, port)) = hosts.get(self.lookups.host % hosts.len().max(1)) else {
             let failure = Failure::connection("no broker is configured");
             return self.finish_lookup(now, key, &Err(failure));
         };
@@ -157,7 +179,7 @@ impl Pulsar {
         let Some(lookup) = self.lookups.lookups.get(key) else {
             return;
         };
-        let (topic, step) = (lookup.question.0.clone(), lookup.step);
+        let (topic, step) = (lookup.question.topic.clone(), lookup.step);
         let request_id = self.request(now, connection_key, Purpose::Lookup(key));
         let Some(connection) = self.connections.get_mut(connection_key) else {
             return;
@@ -261,33 +283,37 @@ impl Pulsar {
 
     /// Nobody answered, or not with a broker: the next host, a later try, or the end.
     pub(super) fn lookup_failed(&mut self, now: Now, key: LookupKey, failure: Failure) {
-        let hosts = self.settings.brokers.len();
         let Some(lookup) = self.lookups.lookups.get_mut(key) else {
             return;
         };
-        let is_opening = lookup.question.1;
+        let is_opening = lookup.question.is_opening;
         if is_opening && failure.ends_opening() || !failure.is_retriable() {
             return self.finish_lookup(now, key, &Err(failure));
         }
         if matches!(lookup.step, Step::Broker { .. }) {
             lookup.step = Step::BROKER;
         }
-        let is_first_to_see = self.settings.brokers.get(self.lookups.host)
-            == Some(&(lookup.asked.host.clone(), lookup.asked.port));
+        let hosts = hosts(&lookup.question, &self.settings);
+        let is_first_to_see = hosts
+            .get(self.lookups.host % hosts.len().max(1))
+            .is_some_and(|(host, port)| *host == lookup.asked.host && *port == lookup.asked.port);
         let is_unreachable = matches!(failure.cause, Cause::Connection | Cause::Timeout);
-        if is_unreachable && is_first_to_see && hosts > 0 {
-            self.lookups.host = (self.lookups.host + 1) % hosts;
+        if is_unreachable && is_first_to_see {
+            self.lookups.host = self.lookups.host.wrapping_add(1);
         }
         lookup.hosts_left = lookup.hosts_left.saturating_sub(1);
         if failure.cause == Cause::Connection && lookup.hosts_left > 0 {
             return self.ask_service_host(now, key);
         }
-        let delay = lookup.backoff.next(now.mono, &mut self.random);
+        let mut delay = lookup.backoff.next(now.mono, &mut self.random);
+        if failure.cause == Cause::Connection {
+            delay = delay.min(self.random.less_a_tenth(UNREACHABLE_REST_MAX));
+        }
         if now.mono + delay >= lookup.deadline {
             return self.finish_lookup(now, key, &Err(failure));
         }
         tracing::debug!(
-            topic = lookup.question.0,
+            topic = lookup.question.topic,
             error = failure.text(),
             "lookup is tried again"
         );
@@ -321,6 +347,11 @@ impl Pulsar {
         }
         self.start_lookups(now);
     }
+}
+
+/// Whom to ask.
+fn hosts<'a>(question: &'a Question, settings: &'a Settings) -> &'a [(String, u16)] {
+    question.cluster.as_deref().unwrap_or(&settings.brokers)
 }
 
 /// A lookup that failed without a reason is a `LookupException` in Java.

@@ -1,7 +1,9 @@
 //! Connections that end, brokers that fall silent or lie, topics that move.
 
 use super::*;
-use crate::pulsar::proto::{CommandCloseProducer, CommandPong};
+use crate::pulsar::proto::{
+    CommandCloseConsumer, CommandCloseProducer, CommandPong, CommandTopicMigrated,
+};
 
 /// The way back to the broker, up to PRODUCER.
 fn come_back(world: &mut World) -> ConnectionKey {
@@ -129,6 +131,138 @@ fn an_unloaded_topic_is_looked_up() {
         world.locate_broker(key);
         world.create(key);
         assert_eq!(world.sends(key), [(0, "a".into())]);
+    });
+}
+
+fn migrated(id: u64, resource_type: i32, url: Option<&str>) -> CommandTopicMigrated {
+    CommandTopicMigrated {
+        resource_id: id,
+        resource_type,
+        broker_service_url: url.map(Into::into),
+        broker_service_url_tls: Some("pulsar+ssl://green:6651".into()),
+    }
+}
+
+fn sent_away(link: Link) -> CommandCloseProducer {
+    CommandCloseProducer {
+        producer_id: link.0,
+        request_id: u64::MAX,
+        ..CommandCloseProducer::default()
+    }
+}
+
+#[test]
+fn a_topic_that_went_to_another_cluster_is_looked_up_there() {
+    const ELSEWHERE: &str = "pulsar://10.0.0.1:6650,10.0.0.2:6650";
+    in_pieces(|mut world| {
+        let (link, blue) = world.producer();
+        world.publish_all(link, &["a"]);
+        world.sends(blue);
+        let told = migrated(link.0, CommandTopicMigrated::PRODUCER, Some(ELSEWHERE));
+        world.answer(blue, Kind::TopicMigrated, &told);
+        world.publish(link, "b").unwrap();
+        assert_eq!(
+            world.sends(blue),
+            [(1, "b".into())],
+            "until it is sent away"
+        );
+        world.answer(blue, Kind::CloseProducer, &sent_away(link));
+        world.pass(Duration::from_millis(100));
+        assert_eq!(world.connecting[0].1, "10.0.0.1:6650".parse().unwrap());
+        let green = world.connect();
+        world.locate_at(green, "pulsar://10.0.0.3:6650");
+        assert_eq!(world.connecting[0].1, "10.0.0.3:6650".parse().unwrap());
+        let owner = world.connect();
+        world.create(owner);
+        assert_eq!(world.sends(owner), [(0, "a".into()), (1, "b".into())]);
+        for sequence in 0..2 {
+            world.receipt(owner, link, sequence);
+        }
+        assert_eq!(world.told(), [stored(0), stored(1)]);
+
+        // It stays there, and the cluster's next host is asked when the first is gone.
+        world.lose(green);
+        world.lose(owner);
+        world.pass(Duration::from_millis(100));
+        let (key, address) = world.connecting.remove(0);
+        assert_eq!(address, "10.0.0.1:6650".parse().unwrap());
+        world.lose(key);
+        assert_eq!(world.connecting[0].1, "10.0.0.2:6650".parse().unwrap());
+        assert!(world.sent(blue).is_empty());
+    });
+}
+
+#[test]
+fn a_producer_learns_while_it_is_being_made_that_the_topic_went_elsewhere() {
+    in_pieces(|mut world| {
+        let session = world.session();
+        let link = world
+            .pulsar
+            .open(world.now, session, &Spec::Producer(spec()));
+        let blue = world.connect();
+        world.locate(blue);
+        world.sent_one(blue, Kind::Producer);
+        let told = migrated(
+            link.0,
+            CommandTopicMigrated::PRODUCER,
+            Some("pulsar://10.0.0.1:6650"),
+        );
+        world.answer(blue, Kind::TopicMigrated, &told);
+        world.answer(blue, Kind::CloseProducer, &sent_away(link));
+        world.pass(Duration::from_millis(100));
+        assert_eq!(world.connecting[0].1, "10.0.0.1:6650".parse().unwrap());
+        let green = world.connect();
+        let asked: CommandPartitionedTopicMetadata =
+            world.sent_one(green, Kind::PartitionedMetadata).decode();
+        let answer = partitions(asked.request_id, 0);
+        world.answer(green, Kind::PartitionedMetadataResponse, &answer);
+        world.locate_at(green, "pulsar://10.0.0.1:6650");
+        let asked: CommandProducer = world.sent_one(green, Kind::Producer).decode();
+        assert_eq!(asked.topic, TOPIC);
+        world.created(green, asked.request_id);
+        assert_eq!(world.told(), [Told::Opened]);
+    });
+}
+
+#[test]
+fn a_consumer_follows_its_topic_to_another_cluster() {
+    in_pieces(|mut world| {
+        let (_, blue, id) = world.consumer();
+        let told = migrated(
+            id,
+            CommandTopicMigrated::CONSUMER,
+            Some("pulsar://10.0.0.1:6650"),
+        );
+        world.answer(blue, Kind::TopicMigrated, &told);
+        let close = CommandCloseConsumer {
+            consumer_id: id,
+            request_id: u64::MAX,
+            ..CommandCloseConsumer::default()
+        };
+        world.answer(blue, Kind::CloseConsumer, &close);
+        world.pass(Duration::from_millis(100));
+        assert_eq!(world.connecting[0].1, "10.0.0.1:6650".parse().unwrap());
+    });
+}
+
+#[test]
+fn who_is_told_of_another_topic_or_of_no_way_there_stays_in_its_cluster() {
+    in_pieces(|mut world| {
+        let (link, blue) = world.producer();
+        let elsewhere = Some("pulsar://10.0.0.1:6650");
+        for told in [
+            migrated(link.0 + 1, CommandTopicMigrated::PRODUCER, elsewhere),
+            migrated(link.0, CommandTopicMigrated::CONSUMER, elsewhere),
+            migrated(link.0, CommandTopicMigrated::PRODUCER, None),
+            migrated(link.0, CommandTopicMigrated::PRODUCER, Some("pulsar://")),
+        ] {
+            world.answer(blue, Kind::TopicMigrated, &told);
+        }
+        world.answer(blue, Kind::CloseProducer, &sent_away(link));
+        world.pass(Duration::from_millis(100));
+        world.locate_broker(blue);
+        world.create(blue);
+        assert!(world.connecting.is_empty());
     });
 }
 
@@ -273,6 +407,27 @@ fn what_is_unknown_is_let_pass() {
         assert_eq!(world.told(), [stored(0)]);
         assert_eq!(world.others(), []);
     });
+}
+
+#[test]
+fn a_broker_that_comes_back_is_found_within_two_seconds() {
+    let mut world = World::new(usize::MAX);
+    let (link, key) = world.producer();
+    world.publish(link, "a").unwrap();
+    world.lose(key);
+    let began = world.now.mono;
+    let mut last = began;
+    while world.now.mono.since(began) < Duration::from_secs(28) {
+        let key = world.pass_until_connecting();
+        let rest = world.now.mono.since(last);
+        assert!(rest <= Duration::from_secs(2), "{rest:?}");
+        last = world.now.mono;
+        world.lose(key);
+    }
+    let key = come_back(&mut world);
+    world.create(key);
+    world.receipt(key, link, 0);
+    assert_eq!(world.told(), [stored(0)]);
 }
 
 #[test]

@@ -269,12 +269,14 @@ impl World {
     }
 
     fn locate_broker(&mut self, key: ConnectionKey) {
+        self.locate_at(key, "pulsar://127.0.0.1:6650");
+    }
+
+    /// Answers LOOKUP.
+    fn locate_at(&mut self, key: ConnectionKey, url: &str) {
         let asked: CommandLookupTopic = self.sent_one(key, Kind::Lookup).decode();
-        self.answer(
-            key,
-            Kind::LookupResponse,
-            &located(asked.request_id, "pulsar://127.0.0.1:6650"),
-        );
+        let answer = located(asked.request_id, url);
+        self.answer(key, Kind::LookupResponse, &answer);
     }
 
     /// Answers PRODUCER.
