@@ -67,6 +67,10 @@ fn end(mut running: Running) {
 }
 
 #[test]
+#[allow(
+    clippy::needless_collect,
+    reason = "all threads start before one is waited for"
+)]
 fn a_thousand_clients_at_once_are_shared_out_evenly() {
     let running = start(4, 0);
     let mut clients: Vec<TcpStream> = thread::scope(|scope| {

@@ -182,6 +182,10 @@ mod tests {
     }
 
     #[test]
+    #[allow(
+        clippy::needless_collect,
+        reason = "all threads start before one is waited for"
+    )]
     fn threads_that_choose_at_once_leave_no_two_shards_more_than_one_apart() {
         let balance = Balance::new(4, 0);
         let places: Vec<Place> = std::thread::scope(|scope| {

@@ -169,6 +169,7 @@ impl World {
                 ..Default::default()
             };
             let body = wire::Body {
+                style: wire::Style::Checked,
                 metadata: prost::Message::encode_to_vec(&metadata),
                 payload: payload.to_vec(),
             };
