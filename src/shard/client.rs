@@ -29,6 +29,8 @@ pub(super) struct Client {
     pub(super) incomplete_bytes: usize,
     /// When bytes last came or went.
     pub(super) active: Instant,
+    /// When [`super::Timer::Client`] fires; one that fires earlier or later means nothing.
+    pub(super) armed: Option<Instant>,
     /// It stands in the shard's list of clients that may go on.
     pub(super) resumable: bool,
     /// Since when more replies wait than may, without any having been written.
@@ -79,6 +81,7 @@ impl Client {
             paused: false,
             incomplete_bytes: 0,
             active: now,
+            armed: None,
             resumable: false,
             stalled_since: None,
             stall_timer: false,

@@ -1,7 +1,11 @@
 //! What becomes due for a client: its handshake, its idleness, its replies that nobody reads.
 
 use super::{Shard, client::Phase};
-use crate::{session::SessionKey, timer::Now, ws::frame::close_code};
+use crate::{
+    session::SessionKey,
+    timer::{Instant, Now},
+    ws::frame::close_code,
+};
 
 /// Deadlines of the shard itself; those of the backend are kept there.
 #[derive(Clone, Copy, Debug)]
@@ -15,18 +19,31 @@ pub(super) enum Timer {
 }
 
 impl Shard {
+    /// Sets a client's deadline, unless an earlier one is set, at which it is looked for anew.
+    pub(super) fn arm_client(&mut self, key: SessionKey, deadline: Instant) {
+        if let Some(client) = self.clients.get_mut(key)
+            && client.armed.is_none_or(|armed| deadline < armed)
+        {
+            client.armed = Some(deadline);
+            self.timers.set(deadline, Timer::Client(key));
+        }
+    }
+
     /// A client's deadline: the handshake's, or a look at its idleness.
     pub(super) fn client_timeout(&mut self, now: Now, key: SessionKey) {
         let Some(client) = self.clients.get_mut(key) else {
             return;
         };
+        if client.armed.is_none_or(|armed| armed > now.mono) {
+            return;
+        }
+        client.armed = None;
         match &mut client.phase {
             Phase::Open(open) => {
                 let idle = self.config.idle_timeout;
                 let deadline = client.active + idle;
                 if now.mono < deadline {
-                    self.timers.set(deadline, Timer::Client(key));
-                    return;
+                    return self.arm_client(key, deadline);
                 }
                 let millis = idle.as_millis();
                 let reason = format!(

@@ -94,7 +94,9 @@ impl Shard {
             ws: WebSocket::new(limits),
             session: Session::new(&opening.spec, opening.link),
         }));
+        client.active = now.mono;
         self.announce(now, key);
+        self.arm_client(key, now.mono + self.config.idle_timeout);
         self.may_resume(key);
     }
 

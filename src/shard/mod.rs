@@ -104,10 +104,7 @@ impl Shard {
     /// A client connected. Its key names its socket from now on.
     pub fn handle_accepted(&mut self, now: Now, peer: SocketAddr, local: SocketAddr) -> SessionKey {
         let client = self.clients.insert(Client::new(now.mono, peer, local));
-        self.timers.set(
-            now.mono + self.config.handshake_timeout,
-            Timer::Client(client),
-        );
+        self.arm_client(client, now.mono + self.config.handshake_timeout);
         if self.draining.is_on() {
             self.drain_client(now, client);
         }

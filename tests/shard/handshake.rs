@@ -141,3 +141,24 @@ fn too_much_before_the_101_waits_in_the_socket() {
     assert!(world.shard.reads_client(client));
     assert_eq!(world.sends.len(), publishes);
 }
+
+#[test]
+fn an_idle_timeout_shorter_than_the_handshakes_holds_too() {
+    let mut world = World::new(Config {
+        idle_timeout: Duration::from_secs(2),
+        ..Config::default()
+    });
+    let client = world.open(PRODUCER);
+    world.pass(Duration::from_secs(1));
+    world.bytes(client, &frame(true, Opcode::Ping, b""));
+    world.pass(Duration::from_millis(1999));
+    assert!(!world.is_finished(client));
+    world.pass(Duration::from_millis(1));
+    assert_eq!(
+        world.closed(client),
+        (
+            1001,
+            "java.util.concurrent.TimeoutException: Idle timeout expired: 2000/2000 ms".into()
+        )
+    );
+}
