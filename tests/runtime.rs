@@ -30,15 +30,23 @@ impl Service {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        while !line.contains("listening on") {
-            line.clear();
-            assert_ne!(log.read_line(&mut line).unwrap(), 0, "it never listened");
-        }
+        let log = BufReader::new(child.stderr.take().unwrap());
+        let port = 0;
+        let mut service = Self { child, log, port };
+        let line = service.wait_for("listening on");
         let port = line.split("ws://127.0.0.1:").nth(1).unwrap();
-        let port = port.split(' ').next().unwrap().parse().unwrap();
-        Self { child, log, port }
+        service.port = port.split(' ').next().unwrap().parse().unwrap();
+        service
+    }
+
+    /// The next line of the log with this text.
+    fn wait_for(&mut self, text: &str) -> String {
+        let mut line = String::new();
+        while !line.contains(text) {
+            line.clear();
+            assert_ne!(self.log.read_line(&mut line).unwrap(), 0, "no {text}");
+        }
+        line
     }
 
     fn connect(&self) -> TcpStream {
@@ -91,6 +99,31 @@ fn serves_until_told_to_end_and_then_ends_in_good_order() {
     }
 }
 
+/// More than one turn's worth wait in the backlog when the order to end comes.
+#[test]
+fn who_is_connected_when_it_ends_is_answered() {
+    for cores in ["1", "2"] {
+        let mut service = Service::start(&["--cores", cores]);
+        service.signal("STOP");
+        let clients: Vec<_> = (0..500)
+            .map(|_| {
+                let mut client = service.connect();
+                client.write_all(b"GET /nowhere HTTP/1.1\r\n\r\n").unwrap();
+                client
+            })
+            .collect();
+        service.signal("TERM");
+        service.signal("CONT");
+        for mut client in clients {
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).unwrap();
+            let status = answer.split(' ').nth(1);
+            assert!(matches!(status, Some("404" | "503")), "{answer}");
+        }
+        assert_eq!(service.wait(), Some(0));
+    }
+}
+
 #[test]
 fn a_second_signal_ends_it_at_once() {
     let mut service = Service::start(&["--cores", "1"]);
@@ -99,6 +132,7 @@ fn a_second_signal_ends_it_at_once() {
     // Its side is closed; as long as this side is not, the drain waits.
     client.read_to_end(&mut Vec::new()).unwrap();
     service.signal("TERM");
+    service.wait_for("draining");
     service.signal("INT");
     assert_eq!(service.wait(), Some(128 + 2));
 }

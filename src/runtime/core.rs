@@ -61,6 +61,7 @@ pub(super) struct Core {
     /// The deadline that the timer sleeps for.
     armed: Cell<Option<Instant>>,
     timer: Notify,
+    stopping: Cell<bool>,
     drained: Cell<bool>,
     ended: Notify,
 }
@@ -90,6 +91,7 @@ impl Core {
             sockets_alive: Cell::new(0),
             armed: Cell::new(None),
             timer: Notify::default(),
+            stopping: Cell::new(false),
             drained: Cell::new(false),
             ended: Notify::default(),
         }
@@ -113,24 +115,26 @@ impl Core {
             peer,
             place,
         };
-        let client = match client.place.shard() {
-            Some(shard) if shard != self.index => {
-                match self.shards[shard].try_send_client(client) {
-                    Ok(()) => return,
-                    Err(Accepted {
-                        stream,
-                        peer,
-                        place,
-                    }) => Accepted {
-                        stream,
-                        peer,
-                        place: place.moved(self.index),
-                    },
-                }
-            }
-            _ => client,
+        let Some(shard) = client.place.shard().filter(|shard| *shard != self.index) else {
+            return self.take_in(client);
         };
-        self.take_in(client);
+        // A shard that is draining may end any moment, with the client in its inbox.
+        let back = if self.stopping.get() {
+            client
+        } else if let Err(client) = self.shards[shard].try_send_client(client) {
+            client
+        } else {
+            return;
+        };
+        self.take_in(Accepted {
+            place: back.place.moved(self.index),
+            ..back
+        });
+    }
+
+    /// Whoever is accepted from now on stays here.
+    pub(super) fn stop(&self) {
+        self.stopping.set(true);
     }
 
     /// Serves a client here.
@@ -200,6 +204,11 @@ impl Core {
         self.ended
             .until(|| self.drained.get() && self.sockets_alive.get() == 0)
             .await;
+    }
+
+    /// Whether the shard drained by its deadline, with something unfinished.
+    pub(super) fn is_cut_short(&self) -> bool {
+        self.shard.borrow().is_cut_short()
     }
 
     fn call<R>(&self, call: impl FnOnce(&mut Shard, Now) -> R) -> R {

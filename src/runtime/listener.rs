@@ -18,6 +18,9 @@ use super::{
 
 /// Sockets accepted in one turn before other tasks get theirs.
 const ACCEPTS_PER_TURN: usize = 64;
+/// Sockets accepted when it stops: more than a backlog usually holds, and yet an end of it while
+/// clients keep coming.
+const ACCEPTS_AT_STOP: usize = 65_536;
 /// When accepting fails (no descriptor left, no memory) it fails again at once.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
@@ -78,7 +81,7 @@ impl Acceptor {
             if let Either::Left(()) = race(pin!(self.stopped.notified()), readable).await {
                 return;
             }
-            let Err(error) = self.accept_waiting(&core) else {
+            let Err(error) = self.accept_waiting(&core, ACCEPTS_PER_TURN) else {
                 failing = false;
                 continue;
             };
@@ -96,15 +99,16 @@ impl Acceptor {
     /// Takes who is already connected, so that the shard can tell them, and nobody after them:
     /// the kernel resets connections that nobody accepted.
     pub(super) fn stop(&self, core: &Rc<Core>) {
-        if let Err(error) = self.accept_waiting(core) {
+        core.stop();
+        if let Err(error) = self.accept_waiting(core, ACCEPTS_AT_STOP) {
             tracing::debug!(%error, "connections are lost");
         }
         self.stopped.notify();
     }
 
-    /// Takes the connections that are ready, up to a turn's worth.
-    fn accept_waiting(&self, core: &Rc<Core>) -> io::Result<()> {
-        for _ in 0..ACCEPTS_PER_TURN {
+    /// Takes the connections that are ready, up to so many.
+    fn accept_waiting(&self, core: &Rc<Core>, accepts_max: usize) -> io::Result<()> {
+        for _ in 0..accepts_max {
             match self.listener.accept() {
                 Ok((stream, peer)) => core.accept(stream, peer),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,

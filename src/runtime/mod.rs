@@ -69,7 +69,12 @@ enum Event {
     /// A shard has its ring, or can't have it.
     Ready(Result<(), StartError>),
     /// A shard's thread is over.
-    Ended { shard: usize, panicked: bool },
+    Ended {
+        shard: usize,
+        panicked: bool,
+        /// It drained by its deadline.
+        cut_short: bool,
+    },
     /// The process got this signal.
     Signal(i32),
 }
@@ -108,6 +113,8 @@ pub struct Running {
     balance: Balance,
     shards_ended: usize,
     draining: bool,
+    /// A shard drained by its deadline.
+    cut_short: bool,
     events: Receiver<Event>,
     event_sender: Sender<Event>,
 }
@@ -167,6 +174,7 @@ impl Running {
             balance,
             shards_ended: 0,
             draining: false,
+            cut_short: false,
             events,
             event_sender,
         })
@@ -206,7 +214,11 @@ impl Running {
                 recv(deadline) -> _ => return Ended::DrainTimedOut,
             }
         }
-        Ended::Drained
+        if self.cut_short {
+            Ended::DrainTimedOut
+        } else {
+            Ended::Drained
+        }
     }
 
     /// Waits for the first event that ends the service or begins its drain.
@@ -223,12 +235,15 @@ impl Running {
         match event {
             Event::Ready(_) => None,
             Event::Signal(signal) => Some(Ended::Signal(signal)),
-            Event::Ended { shard, panicked } if panicked || !self.draining => {
+            Event::Ended {
+                shard, panicked, ..
+            } if panicked || !self.draining => {
                 tracing::error!(shard, panicked, "a shard ended without being asked");
                 Some(Ended::ShardLost)
             }
-            Event::Ended { .. } => {
+            Event::Ended { cut_short, .. } => {
                 self.shards_ended += 1;
+                self.cut_short |= cut_short;
                 None
             }
         }

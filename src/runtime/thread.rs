@@ -45,17 +45,19 @@ pub(super) fn spawn(seat: Seat) -> Result<(), StartError> {
     thread::Builder::new()
         .name(format!("shard-{}", seat.index))
         .spawn(move || {
-            let _end = End {
+            let mut end = End {
                 index: seat.index,
+                cut_short: false,
                 events: seat.events.clone(),
             };
-            run(seat);
+            end.cut_short = run(seat);
         })
         .map_err(|error| StartError::os("can't start a thread", error))?;
     Ok(())
 }
 
-fn run(seat: Seat) {
+/// Tells whether the drain was cut short.
+fn run(seat: Seat) -> bool {
     let ring = pin(seat.cpu).and_then(|()| {
         Ring::build(seat.config.driver).map_err(|error| StartError::ring(seat.index, &error))
     });
@@ -66,7 +68,7 @@ fn run(seat: Seat) {
     // Nobody listens any more if another shard failed to start.
     let told = seat.events.send(Event::Ready(ready));
     let (Some(mut ring), Ok(())) = (ring, told) else {
-        return;
+        return false;
     };
     let shard =
         Shard::new(seat.config.clone(), seat.index, seat.seed, seat.zone).sharing(seat.incomplete);
@@ -81,7 +83,8 @@ fn run(seat: Seat) {
             seat.shards,
         ));
         follow_orders(&core, &seat.inbox).await;
-    });
+        core.is_cut_short()
+    })
 }
 
 async fn follow_orders(core: &Rc<Core>, inbox: &Inbox) {
@@ -123,6 +126,7 @@ fn pin(cpu: Option<usize>) -> Result<(), StartError> {
 /// Says that the thread has ended, however it does.
 struct End {
     index: usize,
+    cut_short: bool,
     events: Sender<Event>,
 }
 
@@ -130,6 +134,7 @@ impl Drop for End {
     fn drop(&mut self) {
         let event = Event::Ended {
             shard: self.index,
+            cut_short: self.cut_short,
             panicked: thread::panicking(),
         };
         // Nobody may be left to tell.

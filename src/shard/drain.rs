@@ -21,6 +21,8 @@ pub(super) enum State {
     On,
     /// Told so.
     Done,
+    /// Told so, with somebody left.
+    CutShort,
 }
 
 impl State {
@@ -38,8 +40,12 @@ impl Shard {
             return;
         }
         self.draining = State::On;
-        self.timers
-            .set(now.mono + self.config.drain_timeout, Timer::Drain);
+        // The farewells of those who are left take time as well.
+        let timeout = self.config.drain_timeout;
+        let patience = timeout
+            .saturating_sub(self.config.linger_timeout)
+            .max(timeout / 2);
+        self.timers.set(now.mono + patience, Timer::Drain);
         let clients: Vec<_> = self.clients.keys().collect();
         for client in clients {
             self.drain_client(now, client);
@@ -53,7 +59,7 @@ impl Shard {
             return;
         };
         match &mut client.phase {
-            Phase::Head if client.unparsed.is_empty() => self.abort(now, key),
+            // Its request may be on its way, or lie unread in its socket.
             Phase::Head | Phase::Opening(_) => self.refuse(now, key, &Refusal::new(503, REASON)),
             Phase::Open(open) => {
                 if let Session::Producer(producer) = &open.session
@@ -69,6 +75,9 @@ impl Shard {
 
     /// The time for draining is over: whoever is left is told.
     pub(super) fn drain_timeout(&mut self, now: Now) {
+        if self.draining != State::On {
+            return;
+        }
         let clients: Vec<_> = self.clients.keys().collect();
         for key in clients {
             let Some(client) = self.clients.get_mut(key) else {
@@ -79,10 +88,14 @@ impl Shard {
             }
             self.finish(now, key);
         }
-        if self.draining != State::Done {
-            self.draining = State::Done;
-            self.effects.push_back(Effect::Drained);
-        }
+        self.draining = State::CutShort;
+        self.effects.push_back(Effect::Drained);
+    }
+
+    /// Whether draining ended by its deadline, so that something may be lost.
+    #[must_use]
+    pub fn is_cut_short(&self) -> bool {
+        self.draining == State::CutShort
     }
 
     /// Tells once that nothing is left.

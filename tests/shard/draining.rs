@@ -69,6 +69,7 @@ fn acknowledgements_are_flushed_before_the_consumer_goes() {
     assert_eq!(world.acks, [0]);
     assert_eq!(world.closed(client), (1001, FAREWELL.to_owned()));
     assert_eq!((world.drained, world.closes), (1, 1));
+    assert!(!world.shard.is_cut_short());
 }
 
 #[test]
@@ -80,5 +81,42 @@ fn who_leaves_during_the_drain_is_not_waited_for() {
     world.bytes(client, &frame(true, Opcode::Close, &1000_u16.to_be_bytes()));
     assert_eq!(world.drained, 0);
     world.gone(client);
+    assert_eq!(world.drained, 1);
+}
+
+#[test]
+fn who_has_not_got_a_101_is_told_503() {
+    let mut world = World::new(Config::default());
+    let mute = world.accept();
+    let slow = world.accept();
+    world.bytes(slow, b"GET /ws/v2/prod");
+    world.is_silent = true;
+    let opening = world.ask(PRODUCER);
+    world.drain();
+    let late = world.accept();
+    for client in [mute, slow, opening, late] {
+        let page = String::from_utf8_lossy(world.last(client)).into_owned();
+        assert!(page.starts_with("HTTP/1.1 503 "), "{page}");
+        assert!(page.contains(FAREWELL), "{page}");
+    }
+    // A request that was never answered holds a connection, but no half.
+    world.speak();
+    assert_eq!((world.shard.clients(), world.drained), (0, 1));
+}
+
+#[test]
+fn whoever_is_left_at_the_deadline_is_told_while_there_is_time() {
+    let config = Config::default();
+    let mut world = World::new(config.clone());
+    let client = world.open(PRODUCER);
+    world.publish(client, 1);
+    world.drain();
+    world.pass(config.drain_timeout - config.linger_timeout - Duration::from_millis(1));
+    assert!(!world.is_finished(client));
+    world.pass(Duration::from_millis(1));
+    assert_eq!(world.closed(client), (1001, FAREWELL.to_owned()));
+    assert_eq!(world.drained, 1);
+    assert!(world.shard.is_cut_short());
+    world.pass(Duration::from_secs(60));
     assert_eq!(world.drained, 1);
 }

@@ -172,6 +172,7 @@ impl World {
                 style: wire::Style::Checked,
                 metadata: prost::Message::encode_to_vec(&metadata),
                 payload: payload.to_vec(),
+                style: wire::Style::Checked,
             };
             let deliver = wire::Deliver {
                 consumer_id: self.consumer_id,
