@@ -22,6 +22,7 @@ pub(super) trait Leg: slotmap::Key + 'static {
     fn reads(self, shard: &Shard) -> bool;
     fn take_outbox(self, shard: &mut Shard) -> Option<Self::Outbox>;
     fn handle_bytes(self, shard: &mut Shard, now: Now, bytes: &mut [u8]);
+    fn handle_progress(self, shard: &mut Shard, now: Now);
     fn handle_written(self, shard: &mut Shard, now: Now, outbox: Self::Outbox);
     fn handle_closed(self, shard: &mut Shard, now: Now, reason: &str);
 }
@@ -47,6 +48,10 @@ impl Leg for SessionKey {
 
     fn handle_bytes(self, shard: &mut Shard, now: Now, bytes: &mut [u8]) {
         shard.handle_client_bytes(now, self, bytes);
+    }
+
+    fn handle_progress(self, shard: &mut Shard, now: Now) {
+        shard.handle_client_progress(now, self);
     }
 
     fn handle_written(self, shard: &mut Shard, now: Now, outbox: Vec<u8>) {
@@ -81,6 +86,8 @@ impl Leg for ConnectionKey {
     fn handle_bytes(self, shard: &mut Shard, now: Now, bytes: &mut [u8]) {
         shard.handle_broker_bytes(now, self, bytes);
     }
+
+    fn handle_progress(self, _: &mut Shard, _: Now) {}
 
     fn handle_written(self, _: &mut Shard, _: Now, _: Bytes) {}
 

@@ -155,8 +155,7 @@ async fn write<L: Leg>(core: &Rc<Core>, key: L, socket: &Socket<L::Outbox>, mut 
             Phase::Closed => return,
         };
         match outbox {
-            Some(outbox) => match write_all(&mut half, socket, core.linger_timeout(), outbox).await
-            {
+            Some(outbox) => match write_all(core, key, socket, &mut half, outbox).await {
                 Some(Ok(outbox)) if socket.phase.get() == Phase::Open => {
                     core.enter(|shard, now| key.handle_written(shard, now, outbox));
                 }
@@ -179,17 +178,18 @@ async fn write<L: Leg>(core: &Rc<Core>, key: L, socket: &Socket<L::Outbox>, mut 
 }
 
 /// `None` if the socket was closed meanwhile, or had to finish and made no progress.
-async fn write_all<O: IoBuf>(
+async fn write_all<L: Leg>(
+    core: &Rc<Core>,
+    key: L,
+    socket: &Socket<L::Outbox>,
     half: &mut WriteHalf,
-    socket: &Socket<impl Sized>,
-    linger_timeout: Duration,
-    outbox: O,
-) -> Option<io::Result<O>> {
+    outbox: L::Outbox,
+) -> Option<io::Result<L::Outbox>> {
     let bytes = outbox.bytes_init();
     let mut rest = outbox.slice(..);
     loop {
         let begin = rest.begin();
-        let (result, slice) = write_some(half, socket, linger_timeout, rest).await?;
+        let (result, slice) = write_some(half, socket, core.linger_timeout(), rest).await?;
         let written = match result {
             Ok(0) => return Some(Err(io::ErrorKind::WriteZero.into())),
             Ok(written) => begin + written,
@@ -198,6 +198,9 @@ async fn write_all<O: IoBuf>(
         let outbox = slice.into_inner();
         if written >= bytes {
             return Some(Ok(outbox));
+        }
+        if socket.phase.get() == Phase::Open {
+            core.enter(|shard, now| key.handle_progress(shard, now));
         }
         rest = outbox.slice(written..);
     }
