@@ -25,12 +25,12 @@ impl Shard {
         if let Some(client) = self.clients.get_mut(key)
             && let Phase::Open(open) = &mut client.phase
         {
-            self.buffers.provide(&mut client.outbox);
             while takes_delivery(open, &client.outbox) {
                 let Some(delivery) = self.pulsar.next_delivery(now, &mut entry) else {
                     self.announce(now, key);
                     return;
                 };
+                self.buffers.provide(&mut client.outbox);
                 open.session.handle_delivery();
                 let event = Event::Delivery(&delivery);
                 write(
@@ -58,6 +58,7 @@ impl Shard {
             let Some(delivery) = self.pulsar.next_held(now, link) else {
                 break;
             };
+            self.buffers.provide(&mut client.outbox);
             open.session.handle_delivery();
             let event = Event::Delivery(&delivery);
             write(
