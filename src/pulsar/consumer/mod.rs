@@ -169,7 +169,12 @@ impl Consumer {
         if let Some(patience) = &mut self.tracker.patience {
             patience.set_next(None);
         }
-        self.tracker.outstanding.clear()
+        if self.tracker.spec.durable {
+            // Acknowledged members of a batch stay acknowledged when the entry comes again.
+            self.tracker.outstanding.release_all()
+        } else {
+            self.tracker.outstanding.clear()
+        }
     }
 
     /// The next message of an entry that the client may have; a permit is spent.

@@ -101,6 +101,30 @@ fn a_batch_is_acknowledged_in_parts_and_then_as_a_whole() {
     assert_eq!(bench.sent(), [Sent::Ack(vec![(1, vec![])])]);
 }
 
+/// A broker that knows entries only sends the whole batch again.
+#[test]
+fn acknowledged_members_stay_so_when_the_broker_is_lost() {
+    let mut bench = shared();
+    bench.receive(&at(1).batch(3));
+    bench.receive(&at(2).batch(2));
+    assert!(bench.ack(&member(1, 1, 3)));
+    assert_eq!(bench.consumer.handle_detached(), 4);
+    let now = bench.now;
+    // An old id, while the broker is away.
+    let late = bench.consumer.acknowledge(now, &member(1, 2, 3), None);
+    assert_eq!(late, Ok(false));
+    bench.consumer.handle_subscribed(bench.now, &mut bench.out);
+    assert_eq!(
+        bench.sent(),
+        [Sent::Ack(vec![(1, vec![0b001])]), Sent::Flow(1000)]
+    );
+    assert_eq!(bench.receive(&at(1).batch(3)).len(), 1);
+    assert_eq!(bench.receive(&at(2).batch(2)).len(), 2);
+    assert!(bench.ack(&member(1, 0, 3)));
+    bench.pass(100 * MS);
+    assert_eq!(bench.sent(), [Sent::Ack(vec![(1, vec![])])]);
+}
+
 /// The size is known here, so ids as a producer got them do as well.
 #[test]
 fn ids_of_a_producer_are_understood() {
