@@ -19,7 +19,7 @@ use bytes::Bytes;
 use super::{
     Effect, Pulsar, Timer, command,
     error::{Cause, Failure},
-    half::{HalfKey, State},
+    half::{HalfKey, Role, State},
     lookup::{Hosts, LookupKey},
     outbox::Outbox,
     proto::{
@@ -426,6 +426,11 @@ impl Pulsar {
             .map(|(half, _)| half)
             .collect();
         for half in attached {
+            if let Some(Role::Consumer(consuming)) =
+                self.halves.get_mut(half).map(|half| &mut half.role)
+            {
+                consuming.consumer.recall_acks(now);
+            }
             self.half_detached(now, half, None);
         }
     }

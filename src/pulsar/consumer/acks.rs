@@ -25,11 +25,20 @@ const GROUP_WORDS_MAX: usize = 1 << 16;
 /// dropped is delivered again.
 const KEPT_MAX: usize = 10 * GROUP_SIZE_MAX;
 
-/// Acknowledgements the broker was not told of yet.
+/// A broker that dies takes what it was told along, if it was told only just now.
+const RECALL_TIME: Duration = Duration::from_secs(1);
+
+/// In order of entry; with the messages that are left, when the entry is not done as a whole.
+type Group = Vec<(EntryId, Option<Bits>)>;
+
+/// Acknowledgements the broker was not told of yet, and those it was told of last.
 #[derive(Debug, Default)]
 pub(super) struct Acks {
-    /// In order of entry; with the messages that are left, when the entry is not done as a whole.
-    pending: Vec<(EntryId, Option<Bits>)>,
+    pending: Group,
+    /// The last two groups that went out, the newer one first, and when the last acknowledgement
+    /// came into them.
+    told: [(Group, Instant); 2],
+    last_added: Instant,
     /// Words in the ack sets of `pending`.
     words: usize,
     /// This entry and all before it.
@@ -90,10 +99,34 @@ impl Acks {
         }
         if !self.pending.is_empty() {
             put_acks(out, consumer_id, &self.pending);
-            self.pending.clear();
+            // The oldest group's space is used again.
+            self.told.rotate_right(1);
+            let [(group, at), _] = &mut self.told;
+            group.clear();
+            std::mem::swap(group, &mut self.pending);
+            *at = self.last_added;
             self.words = 0;
         }
         self.deadline = None;
+    }
+
+    /// The connection broke. What went out shortly before may never have arrived, so it goes out
+    /// once more; to acknowledge twice does no harm.
+    pub(super) fn recall(&mut self, now: Instant) {
+        for newer_first in 0..self.told.len() {
+            let (mut group, at) = std::mem::take(&mut self.told[newer_first]);
+            if now.since(at) > RECALL_TIME {
+                continue;
+            }
+            for (entry, left) in group.drain(..) {
+                match (self.find(entry), left) {
+                    // What is not told yet says more of the entry than what was told before.
+                    (Ok(_), Some(_)) => {}
+                    (Ok(_), None) => self.add_whole(now, entry),
+                    (Err(at), left) => self.insert(now, at, entry, left),
+                }
+            }
+        }
     }
 
     /// Where the entry is, or would be. Acknowledgements mostly come in order, so the end is tried
@@ -111,6 +144,7 @@ impl Acks {
         let words = left.as_ref().map_or(0, words);
         if self.pending.len() < KEPT_MAX && self.words + words <= 2 * GROUP_WORDS_MAX {
             self.words += words;
+            self.last_added = now;
             self.pending.insert(at, (entry, left));
             self.deadline.get_or_insert(now + GROUP_TIME);
         }
@@ -145,6 +179,39 @@ mod tests {
         assert_eq!(acks.deadline(), None);
         acks.flush(7, &mut out);
         assert_eq!(out, expected, "nothing is sent twice");
+    }
+
+    #[test]
+    fn what_a_dead_broker_was_told_last_is_told_again() {
+        let mut acks = Acks::default();
+        let (second, mut ignored) = (Duration::from_secs(1), BytesMut::new());
+        let at = |seconds| Instant(5) + second * seconds;
+        let mut done = Bits::new(2);
+        done.set(1);
+        for (seconds, number) in [(0, 1), (1, 2), (2, 3)] {
+            acks.add_whole(at(seconds), entry(number));
+            acks.add_part(at(seconds), entry(10 * number), &done);
+            acks.flush(7, &mut ignored);
+        }
+        acks.add_whole(at(2), entry(30));
+        acks.recall(at(2));
+        let mut told = BytesMut::new();
+        acks.flush(7, &mut told);
+        let part = Some(done.inverse());
+        let group = [
+            (entry(2), None),
+            (entry(3), None),
+            (entry(20), part),
+            (entry(30), None),
+        ];
+        let mut expected = BytesMut::new();
+        put_acks(&mut expected, 7, &group);
+        assert_eq!(told, expected);
+
+        acks.recall(at(4));
+        assert!(acks.pending.is_empty(), "too long ago");
+        acks.recall(at(2));
+        assert!(acks.pending.is_empty(), "forgotten");
     }
 
     #[test]

@@ -157,6 +157,12 @@ impl Consumer {
         put_flow(out, tracker.id, tracker.permits.restart());
     }
 
+    /// The connection is lost, and so may be the acknowledgements that went out last.
+    /// [`Consumer::handle_detached`] is to follow.
+    pub fn recall_acks(&mut self, now: Now) {
+        self.tracker.acks.recall(now.mono);
+    }
+
     /// The connection is lost, or the broker closed the consumer. It will send everything again that
     /// is not acknowledged; tells how many messages the client can't acknowledge any more.
     pub fn handle_detached(&mut self) -> u32 {
