@@ -149,7 +149,7 @@ class Consumer(Worker):
         self.acked: dict[str, float] = {}
         self.kept: set[str] = set()
         self.payloads: dict[str, str] = {}
-        self.again = 0
+        self.came_again: set[str] = set()
         super().__init__(client)
 
     def take(self, message: dict) -> None:
@@ -158,7 +158,7 @@ class Consumer(Worker):
         known = self.payloads.setdefault(message_id, payload)
         assert known == payload, f"{message_id} was {known}, now it is {payload}"
         if message_id in self.acked:
-            self.again += 1
+            self.came_again.add(message_id)
         elif int(payload.rsplit("-", 1)[1]) % KEPT_EVERY == 0:
             self.kept.add(message_id)
         else:
@@ -323,7 +323,8 @@ def test_a_killed_broker_costs_nothing_that_was_confirmed(request, broker, servi
                 entry = told[place(message_id)[: 2 if entries_only else 3]]
                 age = min((kill - entry for kill in kills if kill >= entry), default=float("inf"))
                 since = min((entry - kill for kill in kills if kill <= entry), default=float("inf"))
-                lost.append((age, consumer.payloads[message_id], message_id, since))
+                payload = f"{consumer.payloads[message_id]} {place(message_id)}"
+                lost.append((age, payload, "and came again" if message_id in consumer.came_again else "and did not come again", since))
     ages = [age for age, *_ in lost]
     print(
         f"\n{rounds} kills: {sum(publisher.sent for publisher in publishers)} published, "
@@ -334,7 +335,7 @@ def test_a_killed_broker_costs_nothing_that_was_confirmed(request, broker, servi
         f"{sorted(recoveries)[len(recoveries) // 2]:.1f} s (median), {max(recoveries):.1f} s (longest)"
     )
     old = sorted(one for one in lost if one[0] > YOUNG_SECONDS)
-    sentence = "{:.3f} s before a kill, {3:.3f} s after one: {1} {2}"
+    sentence = "{0:.3f} s before a kill, {3:.3f} s after one: {1} {2}"
     assert not old, "acknowledged, and back again:\n" + "\n".join(sentence.format(*one) for one in old[:40])
 
 
