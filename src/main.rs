@@ -22,9 +22,17 @@ use pulsar_ws_fast::{
 };
 use tracing_subscriber::filter::LevelFilter;
 
+#[cfg(feature = "count-allocations")]
+mod allocations;
+
 /// Large messages make large, short-lived buffers on every core; mimalloc keeps them per thread.
+#[cfg(not(feature = "count-allocations"))]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[cfg(feature = "count-allocations")]
+#[global_allocator]
+static ALLOCATOR: allocations::Counting = allocations::Counting::new();
 
 const EXIT_DRAIN_TIMED_OUT: u8 = 1;
 const EXIT_SOFTWARE: u8 = 70;
@@ -121,6 +129,10 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .init();
+    #[cfg(feature = "count-allocations")]
+    if let Err(error) = ALLOCATOR.print_on_signal() {
+        tracing::warn!(%error, "can't print allocations on SIGUSR1");
+    }
     for notice in &config.notices {
         tracing::warn!("{notice}");
     }

@@ -1,0 +1,61 @@
+//! What happened so far, over all connections.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Each connection adds to these once a read.
+#[derive(Default)]
+pub(crate) struct Stats {
+    producers: AtomicU64,
+    receipts: AtomicU64,
+    receipts_sum: AtomicU64,
+    deliveries: AtomicU64,
+    acks: AtomicU64,
+    acks_sum: AtomicU64,
+    broken: AtomicU64,
+}
+
+/// What one read brought.
+#[derive(Default)]
+pub(crate) struct Turn {
+    pub(crate) producers: u64,
+    /// Publishes that were confirmed.
+    pub(crate) receipts: u64,
+    /// Hashes of their message ids, added up.
+    pub(crate) receipts_sum: u64,
+    pub(crate) deliveries: u64,
+    pub(crate) acks: u64,
+    /// Hashes of the acknowledged message ids, added up.
+    pub(crate) acks_sum: u64,
+    /// Publishes with a wrong checksum or payload.
+    pub(crate) broken: u64,
+}
+
+impl Stats {
+    pub(crate) fn add(&self, turn: &Turn) {
+        for (total, more) in [
+            (&self.producers, turn.producers),
+            (&self.receipts, turn.receipts),
+            (&self.receipts_sum, turn.receipts_sum),
+            (&self.deliveries, turn.deliveries),
+            (&self.acks, turn.acks),
+            (&self.acks_sum, turn.acks_sum),
+            (&self.broken, turn.broken),
+        ] {
+            // Wraps around, as sums of hashes may.
+            total.fetch_add(more, Relaxed);
+        }
+    }
+
+    pub(crate) fn json(&self) -> String {
+        format!(
+            r#"{{"producers":{},"receipts":{},"receipts_sum":"{:016x}","deliveries":{},"acks":{},"acks_sum":"{:016x}","broken":{}}}"#,
+            self.producers.load(Relaxed),
+            self.receipts.load(Relaxed),
+            self.receipts_sum.load(Relaxed),
+            self.deliveries.load(Relaxed),
+            self.acks.load(Relaxed),
+            self.acks_sum.load(Relaxed),
+            self.broken.load(Relaxed),
+        )
+    }
+}
