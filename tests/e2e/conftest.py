@@ -48,9 +48,10 @@ def start(request):
     """Starts a service of the kind under test beside a broker; all end with the tests."""
     started = []
 
-    def start_service(broker: Broker, env: dict | None = None) -> Endpoints:
+    def start_service(broker: Broker, env: dict | None = None, **settings: object) -> Endpoints:
         kind = request.config.getoption("--target")
-        service = JavaService(broker, env=env) if kind == "java" else Ours(broker.url, env=env)
+        made = JavaService if kind == "java" else Ours
+        service = made(broker if kind == "java" else broker.url, env=env, **settings)
         started.append(service)
         service.wait()
         return Endpoints(f"ws://127.0.0.1:{service.port}", kind)

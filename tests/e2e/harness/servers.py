@@ -166,12 +166,18 @@ class Ours:
 
     name = "ours"
 
-    def __init__(self, broker_url: str, port: int | None = None, env: dict | None = None, flags: tuple = ()) -> None:
+    def __init__(self, broker_url: str, port: int | None = None, env: dict | None = None, flags: tuple = (),
+                 **settings: object) -> None:
         binary = tools.our_binary()
         if not binary.exists():
             raise RuntimeError(f"{binary} is not there: cargo build --release")
         self.port = free_port(port)
         self.folder = tools.SCRATCH / f"ours-{self.port}"
+        if settings:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            conf = self.folder / "websocket.conf"
+            write_properties(conf, {"clusterName": "standalone", **settings})
+            flags = (*flags, "--config", conf)
         self.process = Process("pulsar-ws-fast", [
             binary, "--port", self.port, "--bind", "127.0.0.1", "--broker-url", broker_url,
             "--cores", 1, *flags,
