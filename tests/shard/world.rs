@@ -169,7 +169,6 @@ impl World {
                 ..Default::default()
             };
             let body = wire::Body {
-                style: wire::Style::Checked,
                 metadata: prost::Message::encode_to_vec(&metadata),
                 payload: payload.to_vec(),
                 style: wire::Style::Checked,

@@ -82,16 +82,17 @@ impl Client {
         }
         let mut done = 0;
         while let Some(frame) = frames::next(&self.buffer[done..self.filled]) {
+            let end = frame.payload.end;
+            let payload = &self.buffer[done..][frame.payload];
             match frame.opcode {
-                frames::TEXT => text(&self.buffer[done..][frame.payload.clone()]),
+                frames::TEXT => text(payload),
                 frames::CLOSE => {
-                    let reason = &self.buffer[done..][frame.payload.clone()];
-                    let reason = String::from_utf8_lossy(reason.get(2..).unwrap_or_default());
+                    let reason = String::from_utf8_lossy(payload.get(2..).unwrap_or_default());
                     return Err(io::Error::other(format!("closed by the service: {reason}")));
                 }
                 _ => {}
             }
-            done += frame.payload.end;
+            done += end;
         }
         self.drop_front(done);
         Ok(())
