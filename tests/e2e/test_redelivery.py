@@ -31,6 +31,20 @@ def test_a_nack_brings_the_message_again_after_the_delay(service, topic):
         assert consumer.json()["redeliveryCount"] == 2
 
 
+@pytest.mark.parametrize("delay", [0, 300, 700])
+def test_a_nack_rests_for_the_whole_delay(service, topic, delay):
+    with service.consumer(topic, subscriptionType="Shared", negativeAckRedeliveryDelay=delay) as consumer:
+        publish(service, topic, 1)
+        for _ in range(4):
+            delivery = consumer.json()
+            started = time.monotonic()
+            consumer.nack(delivery)
+            again = consumer.json()
+            assert time.monotonic() - started > max(delay, 100) / 1000 - 0.02
+            consumer.ack(again)
+            publish(service, topic, 1)
+
+
 def test_a_nack_waits_a_minute_by_default(service, topic):
     with service.consumer(topic, subscriptionType="Shared") as consumer:
         publish(service, topic, 1)

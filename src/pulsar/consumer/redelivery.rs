@@ -15,7 +15,8 @@ use crate::{
 /// Rejected messages rest at least that long, so that they are asked for in groups.
 const REST_MIN_MS: u64 = 100;
 
-/// Due times are rounded down to this grain of the wall clock, for the same reason.
+/// Due times are rounded down to this grain of the wall clock, for the same reason. The first
+/// message to rest is looked at no earlier for it: only those that follow it come sooner.
 const GRAIN_MS: u64 = 256;
 
 /// Entries that rest although they are unknown in this session; a client can name as many as it
@@ -26,6 +27,8 @@ const STRANGERS_MAX: usize = 10_000;
 #[derive(Debug)]
 pub(super) struct Rejections {
     delay_ms: u64,
+    /// When it is looked at next what is due; set while anything rests.
+    look: Option<Instant>,
     by_time: BTreeSet<(Instant, EntryId)>,
     by_entry: BTreeMap<EntryId, Instant>,
 }
@@ -33,7 +36,10 @@ pub(super) struct Rejections {
 impl Rejections {
     pub(super) fn new(delay: Duration) -> Self {
         Self {
-            delay_ms: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
+            delay_ms: u64::try_from(delay.as_millis())
+                .unwrap_or(u64::MAX)
+                .max(REST_MIN_MS),
+            look: None,
             by_time: BTreeSet::new(),
             by_entry: BTreeMap::new(),
         }
@@ -47,6 +53,8 @@ impl Rejections {
             let due = self.due(now);
             self.by_time.insert((due, entry));
             self.by_entry.insert(entry, due);
+            self.look
+                .get_or_insert(now.mono + Duration::from_millis(self.delay_ms));
         }
     }
 
@@ -54,16 +62,22 @@ impl Rejections {
     pub(super) fn remove(&mut self, entry: EntryId) {
         if let Some(due) = self.by_entry.remove(&entry) {
             self.by_time.remove(&(due, entry));
+            if self.by_time.is_empty() {
+                self.look = None;
+            }
         }
     }
 
-    /// When the first entry is due.
-    pub(super) fn next_due(&self) -> Option<Instant> {
-        self.by_time.first().map(|(due, _)| *due)
+    /// When to call [`Rejections::take_due`].
+    pub(super) const fn next_due(&self) -> Option<Instant> {
+        self.look
     }
 
     /// Moves what is due to `entries`.
     pub(super) fn take_due(&mut self, now: Instant, entries: &mut Vec<EntryId>) {
+        if self.look.is_none_or(|look| now < look) {
+            return;
+        }
         while let Some(&(due, entry)) = self.by_time.first() {
             if due > now {
                 break;
@@ -71,16 +85,18 @@ impl Rejections {
             self.remove(entry);
             entries.push(entry);
         }
+        self.look = self.by_time.first().map(|(due, _)| *due);
     }
 
     pub(super) fn clear(&mut self) {
+        self.look = None;
         self.by_time.clear();
         self.by_entry.clear();
     }
 
     fn due(&self, now: Now) -> Instant {
         let due_ms = now.wall_ms.saturating_add(self.delay_ms) / GRAIN_MS * GRAIN_MS;
-        let rest_ms = due_ms.saturating_sub(now.wall_ms).max(REST_MIN_MS);
+        let rest_ms = due_ms.saturating_sub(now.wall_ms);
         now.mono + Duration::from_millis(rest_ms)
     }
 }
@@ -161,27 +177,55 @@ mod tests {
         }
     }
 
-    fn due_ms(delay_ms: u64, now_ms: u64) -> u64 {
+    fn entry(entry: u64) -> EntryId {
+        EntryId { ledger: 9, entry }
+    }
+
+    /// Rejects one entry at each of the times; when each of them is asked for.
+    fn asked_for_ms(delay_ms: u64, rejected_ms: &[u64]) -> Vec<u64> {
         let mut rejections = Rejections::new(Duration::from_millis(delay_ms));
-        rejections.add(at_ms(now_ms), ENTRY, true);
-        rejections.next_due().unwrap().0 / 1_000_000
+        let mut rejected = (0..).zip(rejected_ms).peekable();
+        let mut asked_for = vec![0; rejected_ms.len()];
+        while let Some(look) = rejected
+            .peek()
+            .map(|(_, at)| **at)
+            .into_iter()
+            .chain(rejections.next_due().map(|due| due.0 / 1_000_000))
+            .min()
+        {
+            let mut entries = Vec::new();
+            rejections.take_due(at_ms(look).mono, &mut entries);
+            for entry in entries {
+                asked_for[usize::try_from(entry.entry).unwrap()] = look;
+            }
+            while let Some((number, _)) = rejected.next_if(|(_, at)| **at == look) {
+                rejections.add(at_ms(look), entry(number), true);
+            }
+        }
+        asked_for
     }
 
     #[test]
-    fn due_times() {
-        // 1_700_000_000_000 is a multiple of 256.
-        assert_eq!(due_ms(0, 0), 100);
-        assert_eq!(due_ms(100, 300), 400);
-        assert_eq!(due_ms(300, 0), 256);
-        assert_eq!(due_ms(300, 250), 512);
-        assert_eq!(
-            due_ms(300, 100),
-            256,
-            "rounding down may not undercut 100 ms, and does not here"
-        );
-        assert_eq!(due_ms(200, 200), 300, "rounding would have undercut it");
-        assert_eq!(due_ms(60_000, 0), 59_904);
-        assert_eq!(due_ms(1000, 1), 768);
+    fn the_first_rests_for_the_whole_delay() {
+        for (delay_ms, at_ms, rest_ms) in [
+            (0, 0, 100),
+            (100, 300, 100),
+            (300, 0, 300),
+            (300, 250, 300),
+            (1000, 1, 1000),
+            (60_000, 7, 60_000),
+        ] {
+            assert_eq!(asked_for_ms(delay_ms, &[at_ms]), [at_ms + rest_ms]);
+        }
+    }
+
+    #[test]
+    fn those_behind_it_come_with_their_grain() {
+        // 1_700_000_000_000 is a multiple of 256; 1200 rounds down to 1024, 1700 to 1536.
+        assert_eq!(asked_for_ms(1000, &[0, 20, 200]), [1000, 1000, 1024]);
+        assert_eq!(asked_for_ms(1000, &[0, 700]), [1000, 1536]);
+        assert_eq!(asked_for_ms(100, &[0, 50]), [100, 100]);
+        assert_eq!(asked_for_ms(300, &[0, 400]), [300, 700], "two firsts");
     }
 
     #[test]
@@ -198,12 +242,13 @@ mod tests {
         rejections.add(at_ms(600), ENTRY, true);
         rejections.remove(ENTRY);
         assert_eq!(rejections.next_due(), None);
+        rejections.add(at_ms(900), ENTRY, true);
+        assert_eq!(rejections.next_due(), Some(at_ms(1412).mono));
     }
 
     #[test]
     fn strangers_are_bounded() {
         let mut rejections = Rejections::new(Duration::ZERO);
-        let entry = |entry| EntryId { ledger: 9, entry };
         for number in 0..STRANGERS_MAX as u64 + 10 {
             rejections.add(at_ms(0), entry(number), false);
         }
