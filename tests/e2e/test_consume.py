@@ -356,3 +356,21 @@ def test_a_late_message_comes_late(service, topic):
         assert time.monotonic() - started < 1.5
         assert sorted(decode(delivery) for delivery in consumer.several(2)) == [b"at", b"later"]
         assert time.monotonic() - started > 1.5
+
+
+def test_a_partition_that_is_addressed_directly_is_named_to_who_consumes(service, broker, topic):
+    broker.admin("PUT", f"persistent/public/default/{topic}/partitions", 3)
+    part = f"{topic}-partition-1"
+    with service.producer(part) as producer, service.consumer(part) as consumer, service.reader(part) as reader:
+        receipt = producer.publish()["messageId"]
+        delivery = consumer.json()
+        number = ids.read(receipt)
+        assert list(number) == ["ledger", "entry", "batch_size"]
+        named = ids.write(ledger=number["ledger"], entry=number["entry"], partition=1, batch_size=0)
+        assert delivery["messageId"] == named == reader.json()["messageId"]
+        consumer.ack(delivery)
+        assert broker.until_backlog(part, "sub", 0) == 0
+        producer.publish("next")
+    for start in (receipt, named):
+        with service.reader(part, messageId=start) as reader:
+            assert decode(reader.json()) == b"next"

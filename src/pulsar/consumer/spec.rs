@@ -73,7 +73,7 @@ pub struct ConsumerSpec {
     /// Behind which message to begin; a durable subscription knows by itself.
     pub(super) start: Option<Position>,
     pub(super) is_reader: bool,
-    /// Written into message ids; only the parts of a partitioned topic have one.
+    /// Written into message ids, as Java does for a topic whose name says that it is a partition.
     pub(super) partition: Option<u32>,
 }
 
@@ -110,7 +110,7 @@ impl From<&consumer::Spec> for ConsumerSpec {
             negative_ack_delay: spec.negative_ack_delay,
             start: None,
             is_reader: false,
-            partition: None,
+            partition: partition_of(&spec.topic),
         }
     }
 }
@@ -143,9 +143,16 @@ impl TryFrom<&reader::Spec> for ConsumerSpec {
             negative_ack_delay: Duration::ZERO,
             start: Some(start),
             is_reader: true,
-            partition: None,
+            partition: partition_of(&spec.topic),
         })
     }
+}
+
+/// `TopicName.getPartitionIndex`: a number behind the last `-partition-`, written as Java writes it.
+fn partition_of(topic: &str) -> Option<u32> {
+    let (_, digits) = topic.rsplit_once("-partition-")?;
+    let index: u32 = digits.parse().ok()?;
+    (i32::try_from(index).is_ok() && index.to_string() == digits).then_some(index)
 }
 
 /// A few characters nobody chose, from a seed: the consumer's name when it got none, and the

@@ -267,6 +267,37 @@ fn partitions_are_named_in_ids() {
 }
 
 #[test]
+fn a_partition_is_known_by_its_topics_name() {
+    let partition = |local: &str| {
+        let mut named = spec(SubscriptionType::Shared);
+        named.topic = format!("persistent://public/default/{local}");
+        ConsumerSpec::from(&named).partition
+    };
+    assert_eq!(partition("t-partition-0"), Some(0));
+    assert_eq!(partition("t-partition-1-partition-12"), Some(12));
+    assert_eq!(partition("t-partition-2147483647"), Some(2_147_483_647));
+    for local in [
+        "t",
+        "t-partition-",
+        "t-partition-x",
+        "t-partition-1x",
+        "t-partition--1",
+        "t-partition-+1",
+        "t-partition-01",
+        "t-partition-2147483648",
+    ] {
+        assert_eq!(partition(local), None, "{local}");
+    }
+    let reader = reader::Spec {
+        topic: "persistent://public/default/t-partition-3".into(),
+        name: None,
+        receiver_queue_size: 1,
+        start: reader::Start::Earliest,
+    };
+    assert_eq!(ConsumerSpec::try_from(&reader).unwrap().partition, Some(3));
+}
+
+#[test]
 fn subscribes_as_java_does() {
     let consumer = exclusive().consumer;
     let command = consumer.subscribe(5);
