@@ -16,9 +16,11 @@ use crate::{
     session::{Delivery, Properties, SessionKey},
 };
 
-/// Buffers of held entries that are kept for the next ones, and how large one of them may be.
-const SPARE_MAX: usize = 64;
+/// Buffers of held entries that are kept for the next ones, how large one of them may be, and all of
+/// them together: about what a receiver queue of small messages needs.
+const SPARE_MAX: usize = 1024;
 const SPARE_BYTES_MAX: usize = 64 << 10;
+const SPARES_BYTES_MAX: usize = 1 << 20;
 
 /// One entry that arrived, with the messages of it that were not taken yet.
 #[derive(Debug)]
@@ -148,6 +150,8 @@ pub(super) struct Held {
     /// Of all messages that wait.
     bytes: usize,
     spare: Vec<Vec<u8>>,
+    /// Capacity of all of them.
+    spare_bytes: usize,
 }
 
 /// An entry copied out of the receive buffer.
@@ -188,10 +192,13 @@ impl Held {
     /// Takes over what is left of an entry.
     pub(super) fn push(&mut self, entry: Entry<'_>) {
         let mut buffer = self.spare.pop().unwrap_or_default();
+        self.spare_bytes -= buffer.capacity();
         let batched = entry.shape.metadata.batch_size.is_some();
         let metadata = if batched { &[][..] } else { entry.metadata };
+        let payload = entry.payload.get(entry.cursor.offset..).unwrap_or_default();
+        buffer.reserve_exact(metadata.len() + payload.len());
         buffer.extend_from_slice(metadata);
-        buffer.extend_from_slice(entry.payload.get(entry.cursor.offset..).unwrap_or_default());
+        buffer.extend_from_slice(payload);
         let held = HeldEntry {
             metadata_len: metadata.len(),
             cursor: Cursor {
@@ -282,8 +289,13 @@ impl Held {
     }
 
     fn keep_spare(&mut self, mut buffer: Vec<u8>) {
-        if self.spare.len() < SPARE_MAX && buffer.capacity() <= SPARE_BYTES_MAX {
+        let bytes = buffer.capacity();
+        if self.spare.len() < SPARE_MAX
+            && bytes <= SPARE_BYTES_MAX
+            && self.spare_bytes + bytes <= SPARES_BYTES_MAX
+        {
             buffer.clear();
+            self.spare_bytes += bytes;
             self.spare.push(buffer);
         }
     }
