@@ -54,19 +54,26 @@ impl Outbox {
 #[derive(Debug, Default)]
 pub(super) struct Buffers {
     free: Vec<Vec<u8>>,
+    /// Capacity of all of them.
+    free_bytes: usize,
 }
 
 impl Buffers {
     /// More than that many are not kept; a burst's memory goes back.
     const FREE_MAX: usize = 256;
-    /// Larger ones are not kept: one large delivery should not hold its memory for good.
-    const BYTES_MAX: usize = 256 * 1024;
+    /// Larger ones are not kept: one large delivery should not hold its memory for good. It is as
+    /// large as a buffer gets that has doubled until it held the deliveries that may be unwritten,
+    /// and one more.
+    const BYTES_MAX: usize = 512 * 1024;
+    /// All of them together.
+    const FREE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
     /// Sees that the outbox has a buffer with capacity before something is appended.
     pub(super) fn provide(&mut self, outbox: &mut Outbox) {
         if outbox.bytes.capacity() == 0
             && let Some(buffer) = self.free.pop()
         {
+            self.free_bytes -= buffer.capacity();
             outbox.bytes = buffer;
         }
     }
@@ -80,8 +87,13 @@ impl Buffers {
 
     /// Takes a buffer back.
     pub(super) fn put(&mut self, mut buffer: Vec<u8>) {
-        if self.free.len() < Self::FREE_MAX && (1..=Self::BYTES_MAX).contains(&buffer.capacity()) {
+        let bytes = buffer.capacity();
+        if self.free.len() < Self::FREE_MAX
+            && (1..=Self::BYTES_MAX).contains(&bytes)
+            && self.free_bytes + bytes <= Self::FREE_BYTES_MAX
+        {
             buffer.clear();
+            self.free_bytes += bytes;
             self.free.push(buffer);
         }
     }
@@ -118,5 +130,22 @@ mod tests {
         assert_eq!(outbox.bytes.capacity(), 100);
         buffers.reclaim(&mut outbox);
         assert_eq!((outbox.bytes.capacity(), buffers.free.len()), (0, 1));
+    }
+
+    #[test]
+    fn free_buffers_are_bounded_in_sum() {
+        let mut buffers = Buffers::default();
+        for _ in 0..2 * Buffers::FREE_MAX {
+            buffers.put(Vec::with_capacity(Buffers::BYTES_MAX));
+        }
+        assert_eq!(
+            buffers.free.len(),
+            Buffers::FREE_BYTES_MAX / Buffers::BYTES_MAX
+        );
+        buffers.provide(&mut Outbox::default());
+        assert_eq!(
+            buffers.free_bytes,
+            Buffers::FREE_BYTES_MAX - Buffers::BYTES_MAX
+        );
     }
 }
