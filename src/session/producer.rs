@@ -110,7 +110,10 @@ impl Contexts {
     const IDLE_BYTES_MAX: usize = 4096;
 
     fn push(&mut self, context: Option<&str>) {
-        if self.head >= Self::COMPACT_BYTES_MIN && self.head * 2 >= self.text.len() {
+        if self.lens.is_empty() {
+            self.text.clear();
+            self.head = 0;
+        } else if self.head >= Self::COMPACT_BYTES_MIN && self.head * 2 >= self.text.len() {
             self.text.drain(..self.head);
             self.head = 0;
         }
