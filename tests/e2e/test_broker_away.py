@@ -271,8 +271,9 @@ def test_a_killed_broker_costs_nothing_that_was_confirmed(request, broker, servi
     kills, recoveries = [], []
     for _ in range(rounds):
         time.sleep(random.uniform(1, 3))
-        kills.append(time.monotonic())
         broker.crash()
+        # Only now it is certain that nothing is taken any more.
+        kills.append(time.monotonic())
         time.sleep(random.uniform(0, 2))
         broker.start()
         broker.wait()
