@@ -53,8 +53,8 @@ impl Rejections {
             let due = self.due(now);
             self.by_time.insert((due, entry));
             self.by_entry.insert(entry, due);
-            self.look
-                .get_or_insert(now.mono + Duration::from_millis(self.delay_ms));
+            let delay = Duration::from_millis(self.delay_ms);
+            self.look.get_or_insert_with(|| now.mono + delay);
         }
     }
 

@@ -288,11 +288,11 @@ fn a_partition_is_known_by_its_topics_name() {
     ] {
         assert_eq!(partition(local), None, "{local}");
     }
-    let reader = reader::Spec {
+    let reader = crate::session::reader::Spec {
         topic: "persistent://public/default/t-partition-3".into(),
         name: None,
         receiver_queue_size: 1,
-        start: reader::Start::Earliest,
+        start: crate::session::reader::Start::Earliest,
     };
     assert_eq!(ConsumerSpec::try_from(&reader).unwrap().partition, Some(3));
 }
