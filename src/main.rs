@@ -7,7 +7,7 @@
 //! | 1 | the drain took longer than it may; what was left is lost |
 //! | 2 | the command line is wrong |
 //! | 69 | the port is taken, or the address is not this machine's |
-//! | 70 | a shard failed (a bug) |
+//! | 70 | a shard ended before its time (a bug); a panic ends the process by SIGABRT |
 //! | 71 | the kernel lacks what is needed (io_uring) |
 //! | 77 | the kernel withholds it (seccomp, locked memory, a port below 1024) |
 //! | 78 | the configuration is wrong, or asks for what is not built |
@@ -135,6 +135,10 @@ fn main() -> ExitCode {
     }
     for notice in &config.notices {
         tracing::warn!("{notice}");
+    }
+    // As the JVM does: a soft limit of 1024 would end at about as many clients.
+    if let Err(error) = rlimit::increase_nofile_limit(rlimit::INFINITY) {
+        tracing::warn!(%error, "can't raise the limit of open files to its hard limit");
     }
     match runtime::run(config) {
         Ok(Ended::Drained) => ExitCode::SUCCESS,

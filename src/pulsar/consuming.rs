@@ -24,6 +24,8 @@ use crate::{
 pub(super) struct Consuming {
     pub(super) consumer: Consumer,
     subscription: String,
+    /// The broker was asked to remove the subscription and has not answered.
+    is_unsubscribing: bool,
     /// Its earliest deadline that is set; later ones may be, and mean nothing.
     armed: Option<Instant>,
 }
@@ -39,6 +41,7 @@ impl Consuming {
         Self {
             consumer: Consumer::new(session, spec, id, seed),
             subscription,
+            is_unsubscribing: false,
             armed: None,
         }
     }
@@ -244,14 +247,15 @@ impl Pulsar {
     /// UNSUBSCRIBE, as `ConsumerImpl.unsubscribeAsync`.
     pub(super) fn unsubscribe_half(&mut self, now: Now, link: Link) {
         let key = half_key(link.0);
-        let Some(half) = self.halves.get(key) else {
+        let Some(half) = self.halves.get_mut(key) else {
             return;
         };
-        let Role::Consumer(consuming) = &half.role else {
+        let Role::Consumer(consuming) = &mut half.role else {
             return;
         };
         match half.state {
-            State::Ready { connection: at } => {
+            State::Ready { connection: at } if !consuming.is_unsubscribing => {
+                consuming.is_unsubscribing = true;
                 let request_id = self.request(now, at, Purpose::Unsubscribe(key));
                 let Some(connection) = self.connections.get_mut(at) else {
                     return;
@@ -265,7 +269,8 @@ impl Pulsar {
                 command::put_command(out, Kind::Unsubscribe, &unsubscribe);
                 self.announce(at);
             }
-            State::Ended | State::Closing => {
+            // Asked again before the broker answered: it can succeed only once.
+            State::Ready { .. } | State::Ended | State::Closing => {
                 let message = exception("$AlreadyClosedException", "Consumer was already closed");
                 let session = half.session;
                 self.events
@@ -297,9 +302,12 @@ impl Pulsar {
     }
 
     pub(super) fn unsubscribe_failed(&mut self, key: HalfKey, failure: &Failure) {
-        if let Some(half) = self.halves.get(key)
+        if let Some(half) = self.halves.get_mut(key)
             && half.state != State::Closing
         {
+            if let Role::Consumer(consuming) = &mut half.role {
+                consuming.is_unsubscribing = false;
+            }
             let session = half.session;
             let message = failure.text();
             self.events

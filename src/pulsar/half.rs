@@ -100,7 +100,7 @@ impl Pulsar {
             Spec::Consumer(spec) => &spec.topic,
             Spec::Reader(spec) => &spec.topic,
         };
-        let consumer = match spec {
+        let mut consumer = match spec {
             Spec::Producer(_) => None,
             Spec::Consumer(spec) => Some((ConsumerSpec::from(spec), spec.subscription.clone())),
             Spec::Reader(spec) => match ConsumerSpec::try_from(spec) {
@@ -108,6 +108,9 @@ impl Pulsar {
                 Err(BadMessageId) => return self.refuse(session, "Invalid start message id"),
             },
         };
+        if let Some((spec, _)) = &mut consumer {
+            spec.held_bytes_max = self.settings.held_bytes_max;
+        }
         let key = self.halves.insert_with_key(|key| {
             let id = wire_id(key);
             let (role, last_call) = match (consumer, spec) {

@@ -76,6 +76,8 @@ pub struct Settings {
     pub message_bytes_max: usize,
     /// Lookups under way at a time.
     pub lookups_max: usize,
+    /// Bytes of deliveries held for one session; then its broker gets no permits.
+    pub held_bytes_max: usize,
 }
 
 impl Default for Settings {
@@ -87,6 +89,7 @@ impl Default for Settings {
             keep_alive_interval: Some(Duration::from_secs(30)),
             message_bytes_max: wire::MESSAGE_BYTES_MAX_DEFAULT,
             lookups_max: 500,
+            held_bytes_max: 8 << 20,
         }
     }
 }
@@ -98,6 +101,7 @@ impl From<&Config> for Settings {
             operation_timeout: config.operation_timeout,
             connect_timeout: config.connect_timeout,
             keep_alive_interval: config.keep_alive_interval,
+            held_bytes_max: config.held_deliveries_bytes_max,
             ..Self::default()
         }
     }

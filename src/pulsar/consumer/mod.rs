@@ -98,7 +98,7 @@ impl Consumer {
                 epoch: 0,
                 start: spec.start,
                 taken: None,
-                permits: Permits::new(spec.receiver_queue_size),
+                permits: Permits::new(spec.receiver_queue_size, spec.held_bytes_max),
                 outstanding: Outstanding::default(),
                 acks: Acks::default(),
                 rejections: Rejections::new(spec.negative_ack_delay),

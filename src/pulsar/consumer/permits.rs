@@ -1,22 +1,22 @@
 //! Permits: how many messages the broker may still send.
 
-/// No new permits while messages of this many bytes wait for the client. The queue bounds their
-/// number only, and one message may have 5 MiB.
-const HELD_BYTES_MAX: usize = 8 << 20;
-
 /// Permits that came back and were not passed on to the broker yet. As in Java's `ConsumerImpl`, they
 /// go in portions of half the queue.
 #[derive(Debug)]
 pub(super) struct Permits {
     /// What the broker gets to begin with; at least 1.
     queue_size: u32,
+    /// No new ones while messages of more bytes wait for the client. The queue bounds their number
+    /// only, and one message may have 5 MiB.
+    held_bytes_max: usize,
     available: u32,
 }
 
 impl Permits {
-    pub(super) const fn new(queue_size: u32) -> Self {
+    pub(super) const fn new(queue_size: u32, held_bytes_max: usize) -> Self {
         Self {
             queue_size,
+            held_bytes_max,
             available: 0,
         }
     }
@@ -35,7 +35,7 @@ impl Permits {
     /// How many to pass on now, if any.
     pub(super) const fn take(&mut self, held_bytes: usize) -> Option<u32> {
         let enough = self.available > 0 && self.available >= self.queue_size / 2;
-        if !enough || held_bytes > HELD_BYTES_MAX {
+        if !enough || held_bytes > self.held_bytes_max {
             return None;
         }
         let permits = self.available;
@@ -51,15 +51,15 @@ mod tests {
     #[test]
     fn passed_on_by_halves_of_the_queue() {
         for (queue, portion) in [(1, 1), (2, 1), (3, 1), (5, 2), (1000, 500)] {
-            let mut permits = Permits::new(queue);
+            let mut permits = Permits::new(queue, 1000);
             assert_eq!(permits.restart(), queue);
             for _ in 1..portion {
                 permits.give_back(1);
                 assert_eq!(permits.take(0), None);
             }
             permits.give_back(1);
-            assert_eq!(permits.take(HELD_BYTES_MAX + 1), None);
-            assert_eq!(permits.take(HELD_BYTES_MAX), Some(portion));
+            assert_eq!(permits.take(1001), None);
+            assert_eq!(permits.take(1000), Some(portion));
             assert_eq!(permits.take(0), None);
         }
     }

@@ -75,6 +75,8 @@ pub struct ConsumerSpec {
     pub(super) is_reader: bool,
     /// Written into message ids, as Java does for a topic whose name says that it is a partition.
     pub(super) partition: Option<u32>,
+    /// The broker gets no permits while messages of more bytes are held.
+    pub(in crate::pulsar) held_bytes_max: usize,
 }
 
 impl ConsumerSpec {
@@ -111,6 +113,7 @@ impl From<&consumer::Spec> for ConsumerSpec {
             start: None,
             is_reader: false,
             partition: partition_of(&spec.topic),
+            held_bytes_max: usize::MAX,
         }
     }
 }
@@ -144,6 +147,7 @@ impl TryFrom<&reader::Spec> for ConsumerSpec {
             start: Some(start),
             is_reader: true,
             partition: partition_of(&spec.topic),
+            held_bytes_max: usize::MAX,
         })
     }
 }

@@ -231,6 +231,19 @@ fn a_subscription_is_removed_or_not() {
 }
 
 #[test]
+fn a_subscription_is_asked_to_be_removed_once_at_a_time() {
+    in_pieces(|mut world| {
+        let (link, key, _) = world.consumer();
+        world.pulsar.unsubscribe(world.now, link);
+        world.pulsar.unsubscribe(world.now, link);
+        world.sent_one(key, Kind::Unsubscribe);
+        assert!(
+            matches!(&world.told()[..], [Told::UnsubscribeFailed(text)] if text.contains("$AlreadyClosedException"))
+        );
+    });
+}
+
+#[test]
 fn who_is_not_connected_can_not_unsubscribe() {
     let mut world = World::new(usize::MAX);
     let (link, key, _) = world.consumer();

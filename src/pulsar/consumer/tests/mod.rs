@@ -372,8 +372,10 @@ pub(super) struct Bench {
 impl Bench {
     pub(super) fn new(spec: impl Into<ConsumerSpec>) -> Self {
         let session = SessionKey::from(KeyData::from_ffi(1));
+        let mut spec = spec.into();
+        spec.held_bytes_max = 8 << 20;
         let mut bench = Self {
-            consumer: Consumer::new(session, spec.into(), CONSUMER_ID, 42),
+            consumer: Consumer::new(session, spec, CONSUMER_ID, 42),
             out: BytesMut::new(),
             now: Now {
                 mono: Instant(5_000_000_000),
