@@ -32,12 +32,12 @@ pub(super) fn parse(url: &str) -> Result<Vec<(String, u16)>, BrokerUrlError> {
     let hosts = rest.strip_suffix('/').unwrap_or(rest);
     hosts
         .split([',', ';'])
-        .map(|host| host_and_port(host.trim()).ok_or(BrokerUrlError::Malformed))
+        .map(|host| host_and_port(host.trim(), BROKER_PORT).ok_or(BrokerUrlError::Malformed))
         .collect()
 }
 
 /// `host`, `host:port`, `[v6]` or `[v6]:port`.
-fn host_and_port(text: &str) -> Option<(String, u16)> {
+pub(super) fn host_and_port(text: &str, default: u16) -> Option<(String, u16)> {
     let (host, port) = match text.strip_prefix('[') {
         Some(v6) => {
             let (host, port) = v6.split_once(']')?;
@@ -62,7 +62,7 @@ fn host_and_port(text: &str) -> Option<(String, u16)> {
             .all(|byte| byte.is_ascii_alphanumeric() || b"-._:%".contains(&byte));
     let port = match port {
         Some(port) => port.parse().ok().filter(|&port| port > 0)?,
-        None => BROKER_PORT,
+        None => default,
     };
     well_formed.then(|| (host.to_owned(), port))
 }

@@ -16,6 +16,7 @@ mod keys;
 mod properties;
 mod report;
 mod secret;
+mod service_url;
 mod settings;
 
 use std::{fmt, net::IpAddr, num::NonZeroUsize, time::Duration};
@@ -41,8 +42,11 @@ pub struct Config {
     pub accept_backlog: i32,
     /// Open client sockets of the whole process; 0 is no limit. Who comes beyond it is told 503.
     pub connections_max: usize,
-    /// Brokers to ask for a topic's owner: host and port, tried in turn. Never empty.
+    /// Brokers to ask for a topic's owner: host and port, tried in turn. Empty only where
+    /// `service_urls` is not.
     pub brokers: Vec<(String, u16)>,
+    /// URLs of the brokers' web service, asked over HTTP instead, tried in turn.
+    pub service_urls: Vec<String>,
     /// This cluster's name, as in Pulsar.
     pub cluster_name: String,
 
@@ -96,6 +100,7 @@ impl Default for Config {
             accept_backlog: 8192,
             connections_max: 2048,
             brokers: vec![("127.0.0.1".to_owned(), broker_url::BROKER_PORT)],
+            service_urls: Vec::new(),
             cluster_name: "standalone".to_owned(),
             text_frame_bytes_max: MIB,
             idle_timeout: Duration::from_secs(300),
@@ -292,8 +297,13 @@ impl Config {
                 .map_err(|error| settings.bad_value(KEY, broker_url_sentence(error)))?;
             return Ok(());
         }
+        if let Some(url) = settings.text("serviceUrl") {
+            self.brokers.clear();
+            self.service_urls = service_url::parse(url)
+                .map_err(|error| settings.bad_value("serviceUrl", service_url_sentence(error)))?;
+            return Ok(());
+        }
         let asks_for = [
-            "serviceUrl",
             "configurationMetadataStoreUrl",
             "configurationStoreServers",
             "globalZookeeperServers",
@@ -301,11 +311,6 @@ impl Config {
         .into_iter()
         .find(|key| settings.text(key).is_some());
         match asks_for {
-            Some("serviceUrl") => Err(settings.error(
-                "serviceUrl",
-                "serviceUrl asks for lookups over HTTP, which are not built yet: set \
-                 brokerServiceUrl, as pulsar://host:6650",
-            )),
             Some(store) => Err(settings.error(
                 store,
                 &format!(
@@ -326,8 +331,16 @@ fn broker_url_sentence(error: broker_url::BrokerUrlError) -> &'static str {
     use broker_url::BrokerUrlError::{Http, Malformed, Tls};
     match error {
         Tls => "TLS towards brokers is not built yet: use pulsar://",
-        Http => "lookups over HTTP are not built yet: use pulsar://host:6650",
+        Http => "expected pulsar://host:port,host:port; a web service belongs in serviceUrl",
         Malformed => "expected pulsar://host:port,host:port",
+    }
+}
+
+fn service_url_sentence(error: service_url::ServiceUrlError) -> &'static str {
+    use service_url::ServiceUrlError::{Malformed, Tls};
+    match error {
+        Tls => "TLS towards brokers is not built yet: use http://, or set brokerServiceUrl",
+        Malformed => "expected http://host:port,host:port",
     }
 }
 

@@ -134,7 +134,6 @@ fn what_is_missing() {
         "ws.conf: no broker is named: set brokerServiceUrl, as pulsar://host:6650"
     );
     for (key, line) in [
-        ("serviceUrl", "serviceUrl=http://b:8080"),
         (
             "configurationMetadataStoreUrl",
             "configurationMetadataStoreUrl=zk:z:2181",
@@ -620,4 +619,22 @@ fn the_example_file_says_the_defaults() {
             key.name
         );
     }
+}
+
+#[test]
+fn a_web_service_is_asked_only_without_a_broker_url() {
+    let config = load("clusterName=c\nserviceUrl=http://a:8080,b:8081").unwrap();
+    assert_eq!(config.service_urls, ["http://a:8080", "http://b:8081"]);
+    assert!(config.brokers.is_empty());
+    let config = with("serviceUrl=http://a:8080").unwrap();
+    assert!(config.service_urls.is_empty() && !config.brokers.is_empty());
+    let error = |url| {
+        let file = format!("clusterName=c\nserviceUrl={url}");
+        load(&file).unwrap_err().to_string()
+    };
+    assert_eq!(
+        error("b:8080"),
+        "ws.conf:2: serviceUrl=b:8080: expected http://host:port,host:port"
+    );
+    assert!(error("https://b:8443").contains("TLS towards brokers is not built yet"));
 }

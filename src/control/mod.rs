@@ -1,8 +1,10 @@
 //! The control plane: what is rare, and what would hold a shard for longer than it may be held.
 //!
 //! One thread takes requests from a bounded queue and answers through the function that came with
-//! each. It knows no shard and no client. So far it resolves host names, which blocks as long as
-//! the system's resolver does.
+//! each. It knows no shard and no client. It resolves host names, which blocks as long as the system's
+//! resolver does; a few more threads ask the brokers' web service where that is configured.
+
+mod http_lookup;
 
 use std::{
     io,
@@ -12,6 +14,10 @@ use std::{
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use crate::config::Config;
+use http_lookup::HttpLookup;
+pub use http_lookup::{Located, Location, LookupError};
+
 /// Lookups that may wait for the one that is running. A shard asks once for each broker host, so
 /// this fills only when a resolver is down.
 const REQUESTS_MAX: usize = 1024;
@@ -20,6 +26,8 @@ const REQUESTS_MAX: usize = 1024;
 #[derive(Clone)]
 pub struct Control {
     requests: Sender<Request>,
+    /// Where a web service is configured.
+    http: Option<HttpLookup>,
 }
 
 /// Takes the addresses of a name, at least one, or the reason why there are none. Runs on the
@@ -37,16 +45,35 @@ struct Request {
 }
 
 impl Control {
-    /// Starts the thread.
+    /// Starts the thread, and those for lookups over HTTP if there is somebody to be asked.
     ///
     /// # Errors
     /// The system gives no thread.
-    pub fn start() -> io::Result<Self> {
+    pub fn start(config: &Config) -> io::Result<Self> {
         let (requests, waiting) = bounded(REQUESTS_MAX);
         thread::Builder::new()
             .name("control".to_owned())
             .spawn(move || serve(&waiting))?;
-        Ok(Self { requests })
+        let http = match config.service_urls[..] {
+            [] => None,
+            [..] => Some(HttpLookup::start(config)?),
+        };
+        Ok(Self { requests, http })
+    }
+
+    /// Asks the brokers' web service for a topic's broker, and before that for the topic's
+    /// partitions if `asks_partitions`. Never waits.
+    ///
+    /// # Errors
+    /// Too many questions wait, or no service is configured; `reply` was dropped.
+    pub fn locate(
+        &self,
+        topic: String,
+        asks_partitions: bool,
+        reply: Located,
+    ) -> Result<(), ControlFull> {
+        let http = self.http.as_ref().ok_or(ControlFull)?;
+        http.locate(topic, asks_partitions, reply)
     }
 
     /// Looks a host name up. Never waits.
@@ -89,7 +116,7 @@ mod tests {
 
     #[test]
     fn names_and_addresses() {
-        let control = Control::start().unwrap();
+        let control = Control::start(&Config::default()).unwrap();
         let localhost = ask(&control, "localhost").unwrap();
         assert!(localhost.iter().all(|address| address.ip().is_loopback()));
         assert!(localhost.iter().all(|address| address.port() == 7));
@@ -100,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_full_queue_refuses() {
-        let control = Control::start().unwrap();
+        let control = Control::start(&Config::default()).unwrap();
         let (hold, held) = bounded::<()>(0);
         let blocking = Box::new(move |_| held.recv().unwrap_or_default());
         control.resolve("::1".into(), 1, blocking).unwrap();

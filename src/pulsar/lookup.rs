@@ -31,7 +31,7 @@ use crate::timer::{Instant, Now};
 
 slotmap::new_key_type! {
     /// Names a lookup.
-    pub(super) struct LookupKey;
+    pub struct LookupKey;
 }
 
 /// Java's `maxLookupRedirects`.
@@ -159,6 +159,11 @@ impl Pulsar {
         let Some(lookup) = self.lookups.lookups.get_mut(key) else {
             return;
         };
+        if self.settings.locates_outside && lookup.question.cluster.is_none() {
+            let topic = lookup.question.topic.clone();
+            let asks_partitions = lookup.step == Step::Partitions;
+            return self.ask_outside(key, topic, asks_partitions);
+        }
         let hosts = hosts(&lookup.question, &self.settings);
         let Some((host, port)) = hosts.get(self.lookups.host % hosts.len().max(1)) else {
             let failure = Failure::connection("no broker is configured");
@@ -334,7 +339,12 @@ impl Pulsar {
         self.start_lookups(now);
     }
 
-    fn finish_lookup(&mut self, now: Now, key: LookupKey, answer: &Result<Address, Failure>) {
+    pub(super) fn finish_lookup(
+        &mut self,
+        now: Now,
+        key: LookupKey,
+        answer: &Result<Address, Failure>,
+    ) {
         let Some(lookup) = self.lookups.lookups.remove(key) else {
             return;
         };

@@ -22,6 +22,7 @@ mod dispatch;
 mod ending;
 mod error;
 mod half;
+mod http_lookup;
 mod lookup;
 pub mod message_id;
 mod outbox;
@@ -53,12 +54,14 @@ use backoff::Random;
 use connection::{Address, Connection};
 use error::exception;
 use half::{Half, HalfKey, Role, State, half_key};
-use lookup::{LookupKey, Lookups};
+use lookup::Lookups;
 use outbox::{Outbox, Segments};
 use request::Requests;
 
 pub use connection::{ConnectionKey, ResolveKey};
 pub use consuming::Entry;
+pub use http_lookup::{Location, NotLocated};
+pub use lookup::LookupKey;
 pub use reader::Input;
 
 /// What is chosen once.
@@ -66,6 +69,8 @@ pub use reader::Input;
 pub struct Settings {
     /// Service hosts, asked in turn.
     pub brokers: Vec<(String, u16)>,
+    /// Topics' brokers are asked for outside: [`Effect::Locate`].
+    pub locates_outside: bool,
     /// A request's time, and an opening session's.
     pub operation_timeout: Duration,
     /// For a host's addresses, and for TCP.
@@ -84,6 +89,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             brokers: vec![("127.0.0.1".into(), 6650)],
+            locates_outside: false,
             operation_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
             keep_alive_interval: Some(Duration::from_secs(30)),
@@ -98,6 +104,7 @@ impl From<&Config> for Settings {
     fn from(config: &Config) -> Self {
         Self {
             brokers: config.brokers.clone(),
+            locates_outside: !config.service_urls.is_empty(),
             operation_timeout: config.operation_timeout,
             connect_timeout: config.connect_timeout,
             keep_alive_interval: config.keep_alive_interval,
@@ -166,6 +173,15 @@ pub enum Effect {
         host: String,
         /// For the answer's addresses.
         port: u16,
+    },
+    /// Find a topic's broker; answer with [`Pulsar::handle_located`].
+    Locate {
+        /// To be given back with the answer.
+        lookup: LookupKey,
+        /// The topic's whole name.
+        topic: String,
+        /// Ask for its partitions first.
+        asks_partitions: bool,
     },
     /// Open a TCP connection; answer with [`Pulsar::handle_connected`] or
     /// [`Pulsar::handle_disconnected`].

@@ -27,8 +27,11 @@ use super::{
 };
 use crate::{
     config::{Config, Driver},
-    control::Control,
-    shard::{ConnectionKey, Effect, Instant, Now, ResolveKey, SessionKey, Shard},
+    control::{self, Control},
+    shard::{
+        ConnectionKey, Effect, Instant, Location, LookupKey, NotLocated, Now, ResolveKey,
+        SessionKey, Shard,
+    },
 };
 
 /// A client's read: more than most have waiting, and little enough to stay in the L2 cache.
@@ -271,6 +274,11 @@ impl Core {
                 host,
                 port,
             } => self.resolve(request, host, port),
+            Effect::Locate {
+                lookup,
+                topic,
+                asks_partitions,
+            } => self.locate(lookup, topic, asks_partitions),
             Effect::Drained => {
                 for (_, broker) in self.brokers.borrow_mut().drain() {
                     broker.abort();
@@ -320,6 +328,38 @@ impl Core {
         if self.control.resolve(host, port, Box::new(reply)).is_err() {
             answer(Err("too many names are being looked up".to_owned()));
         }
+    }
+
+    fn locate(&self, lookup: LookupKey, topic: String, asks_partitions: bool) {
+        let orders = self.shards[self.index].clone();
+        let reply = move |result| {
+            let result = located(result);
+            orders.send(Order::Located { lookup, result });
+        };
+        let asked = self.control.locate(topic, asks_partitions, Box::new(reply));
+        if asked.is_err() {
+            let error = NotLocated {
+                status: None,
+                message: "too many topics are being looked up".to_owned(),
+            };
+            self.call(|shard, now| shard.handle_located(now, lookup, Err(error)));
+        }
+    }
+}
+
+/// The control thread and the shard know nothing of each other.
+fn located(
+    result: Result<control::Location, control::LookupError>,
+) -> Result<Location, NotLocated> {
+    match result {
+        Ok(location) => Ok(Location {
+            partitions: location.partitions,
+            broker_url: location.broker_url,
+        }),
+        Err(error) => Err(NotLocated {
+            status: error.status,
+            message: error.message,
+        }),
     }
 }
 

@@ -10,7 +10,7 @@ use atomic_waker::AtomicWaker;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::balance::Place;
-use crate::shard::ResolveKey;
+use crate::shard::{Location, LookupKey, NotLocated, ResolveKey};
 
 /// Far above what a shard ever has outstanding: clients that another shard accepted a moment ago,
 /// answers to name lookups, and a few orders in a process's life. When full, the main thread and
@@ -27,6 +27,11 @@ pub(super) enum Order {
     Resolved {
         request: ResolveKey,
         result: Result<Vec<SocketAddr>, String>,
+    },
+    /// A topic's broker was looked up over HTTP.
+    Located {
+        lookup: LookupKey,
+        result: Result<Location, NotLocated>,
     },
     /// Finish and end.
     Drain,

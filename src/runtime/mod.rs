@@ -129,8 +129,8 @@ impl Running {
         let layout = cpus::layout(&config);
         let config = Arc::new(config);
         let sockets = listener::bind(config.bind, config.port, layout.len(), config.takeover)?;
-        let control =
-            Control::start().map_err(|error| StartError::os("can't start a thread", error))?;
+        let control = Control::start(&config)
+            .map_err(|error| StartError::os("can't start a thread", error))?;
         let zone = jiff::tz::TimeZone::system();
         let clock = Clock::start();
         let incomplete = Arc::new(IncompleteBudget::new(config.incomplete_messages_bytes_max));
@@ -278,6 +278,9 @@ fn catch_signals(events: Sender<Event>) -> Result<(), StartError> {
 }
 
 fn broker_urls(config: &Config) -> String {
+    if !config.service_urls.is_empty() {
+        return config.service_urls.join(",");
+    }
     let hosts: Vec<String> = config
         .brokers
         .iter()

@@ -104,6 +104,9 @@ async fn follow_orders(core: &Rc<Core>, inbox: &Inbox) {
             Order::Resolved { request, result } => {
                 core.enter(|shard, now| shard.handle_resolved(now, request, result));
             }
+            Order::Located { lookup, result } => {
+                core.enter(|shard, now| shard.handle_located(now, lookup, result));
+            }
             Order::Drain => {
                 for acceptor in acceptors.drain(..) {
                     acceptor.stop(core);

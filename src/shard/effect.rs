@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::{
-    pulsar::{self, ConnectionKey, ResolveKey},
+    pulsar::{self, ConnectionKey, LookupKey, ResolveKey},
     session::SessionKey,
 };
 
@@ -44,6 +44,15 @@ pub enum Effect {
         /// For the answer's addresses.
         port: u16,
     },
+    /// Find a topic's broker over HTTP; answer with `handle_located`.
+    Locate {
+        /// To be given back with the answer.
+        lookup: LookupKey,
+        /// The topic's whole name.
+        topic: String,
+        /// Ask for its partitions first.
+        asks_partitions: bool,
+    },
     /// Every session has ended and the backend has let go.
     Drained,
 }
@@ -59,6 +68,15 @@ impl From<pulsar::Effect> for Effect {
                 request,
                 host,
                 port,
+            },
+            pulsar::Effect::Locate {
+                lookup,
+                topic,
+                asks_partitions,
+            } => Self::Locate {
+                lookup,
+                topic,
+                asks_partitions,
             },
             pulsar::Effect::Connect {
                 connection,

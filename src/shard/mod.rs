@@ -45,7 +45,7 @@ pub use incomplete::IncompleteBudget;
 
 /// What the surface speaks of, so that its driver needs to know no layer below.
 pub use crate::{
-    pulsar::{ConnectionKey, ResolveKey},
+    pulsar::{ConnectionKey, Location, LookupKey, NotLocated, ResolveKey},
     session::SessionKey,
     timer::{Instant, Now},
 };
@@ -202,6 +202,17 @@ impl Shard {
         answer: Result<Vec<SocketAddr>, String>,
     ) {
         self.pulsar.handle_resolved(now, request, answer);
+        self.settle(now);
+    }
+
+    /// The answer to [`Effect::Locate`].
+    pub fn handle_located(
+        &mut self,
+        now: Now,
+        lookup: LookupKey,
+        answer: Result<Location, NotLocated>,
+    ) {
+        self.pulsar.handle_located(now, lookup, answer);
         self.settle(now);
     }
 

@@ -297,6 +297,7 @@ impl World {
             Effect::Drained => self.drained += 1,
             Effect::WriteBroker(_) => {}
             Effect::Resolve { .. } => panic!("the broker has an address"),
+            Effect::Locate { .. } => panic!("nobody is asked over HTTP"),
         }
     }
 

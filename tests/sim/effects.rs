@@ -64,6 +64,7 @@ impl World {
                         self.trace.note(format!("{} is dropped", client.actor.name));
                     }
                 }
+                Effect::Locate { topic, .. } => panic!("nobody is asked over HTTP: {topic}"),
                 Effect::Connect {
                     connection,
                     address,

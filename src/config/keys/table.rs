@@ -99,8 +99,9 @@ const BROKERS: &[Key] = &[
         "serviceUrl",
         Text,
         "",
-        Silent("refused where `brokerServiceUrl` is blank: lookups over HTTP are not built yet"),
-        "URL of the brokers' web service, asked where `brokerServiceUrl` is blank",
+        Honoured,
+        "URLs of the brokers' web service, `http://host:port,host:port`, which is asked for a \
+         topic's owner where `brokerServiceUrl` is blank",
     ),
     key(
         "serviceUrlTls",

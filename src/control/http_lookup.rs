@@ -1,0 +1,254 @@
+//! Finding a topic's broker over HTTP, for who has only the URL of the brokers' web service.
+//!
+//! Asks what `HttpLookupService` of the Java client asks: how many partitions the topic has, then
+//! which broker owns it. Redirects, by which brokers pass a question on to each other, are followed.
+//! Each question holds a thread as long as it takes, so there are several.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+use ureq::Agent;
+
+use super::ControlFull;
+use crate::config::Config;
+
+/// Questions asked at a time.
+const THREADS: usize = 8;
+/// Questions that may wait for a thread. A shard bounds its own.
+const QUESTIONS_MAX: usize = 64 * 1024;
+/// Java's `maxLookupRedirects`.
+const REDIRECTS_MAX: u32 = 20;
+/// Answers are a few hundred bytes.
+const ANSWER_BYTES_MAX: u64 = 64 * 1024;
+/// What `java.net.URLEncoder` leaves as it is; it makes a blank a plus besides.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'.')
+    .remove(b'-')
+    .remove(b'*')
+    .remove(b'_');
+
+/// Where a topic is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// How many partitions it has; 0 for a topic without, and if that was not asked.
+    pub partitions: u64,
+    /// Its broker's URL, as `pulsar://host:6650`. Empty if the topic has partitions, each of which
+    /// has its own.
+    pub broker_url: String,
+}
+
+/// Why it was not found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LookupError {
+    /// The status that the web service answered with; `None` if it could not be reached.
+    pub status: Option<u16>,
+    /// For the log and for who waits.
+    pub message: String,
+}
+
+/// Takes an answer, on a thread of its own.
+pub type Located = Box<dyn FnOnce(Result<Location, LookupError>) + Send>;
+
+/// Where questions are put.
+#[derive(Clone)]
+pub(super) struct HttpLookup {
+    questions: Sender<Question>,
+}
+
+struct Question {
+    topic: String,
+    asks_partitions: bool,
+    reply: Located,
+}
+
+/// The brokers' web service, as a thread sees it.
+#[derive(Clone)]
+struct Service {
+    agent: Agent,
+    urls: Arc<[String]>,
+    /// Counts on when a host can't be reached; which one is asked first follows from it.
+    first: Arc<AtomicUsize>,
+}
+
+impl HttpLookup {
+    /// Starts the threads; they end with the last clone of it.
+    pub(super) fn start(config: &Config) -> io::Result<Self> {
+        let (questions, waiting) = bounded(QUESTIONS_MAX);
+        let agent = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(REDIRECTS_MAX)
+            .timeout_connect(Some(config.connect_timeout))
+            .timeout_global(Some(config.operation_timeout))
+            .user_agent(concat!("pulsar-ws-fast/", env!("CARGO_PKG_VERSION")))
+            .proxy(None)
+            .build()
+            .new_agent();
+        let service = Service {
+            agent,
+            urls: config.service_urls.as_slice().into(),
+            first: Arc::default(),
+        };
+        for _ in 0..THREADS {
+            let (service, waiting) = (service.clone(), waiting.clone());
+            thread::Builder::new()
+                .name("http-lookup".to_owned())
+                .spawn(move || serve(&service, &waiting))?;
+        }
+        Ok(Self { questions })
+    }
+
+    pub(super) fn locate(
+        &self,
+        topic: String,
+        asks_partitions: bool,
+        reply: Located,
+    ) -> Result<(), ControlFull> {
+        let question = Question {
+            topic,
+            asks_partitions,
+            reply,
+        };
+        self.questions.try_send(question).map_err(|_| ControlFull)
+    }
+}
+
+fn serve(service: &Service, questions: &Receiver<Question>) {
+    for question in questions {
+        (question.reply)(service.locate(&question.topic, question.asks_partitions));
+    }
+}
+
+impl Service {
+    fn locate(&self, topic: &str, asks_partitions: bool) -> Result<Location, LookupError> {
+        let topic = encoded(topic).ok_or_else(|| nonsense("the topic has no such name"))?;
+        if asks_partitions {
+            let path = format!("/admin/v2/{topic}/partitions?checkAllowAutoCreation=true");
+            let answer = self.get(&path)?;
+            let partitions = answer["partitions"].as_u64();
+            let partitions = partitions.ok_or_else(|| nonsense("it names no partitions"))?;
+            if partitions > 0 {
+                return Ok(Location {
+                    partitions,
+                    broker_url: String::new(),
+                });
+            }
+        }
+        let answer = self.get(&format!("/lookup/v2/topic/{topic}"))?;
+        // `nativeUrl` is what very old brokers said.
+        let url = answer["brokerUrl"].as_str();
+        let url = url.or_else(|| answer["nativeUrl"].as_str());
+        Ok(Location {
+            partitions: 0,
+            broker_url: url
+                .ok_or_else(|| nonsense("it names no broker"))?
+                .to_owned(),
+        })
+    }
+
+    /// The answer of the first host that can be reached.
+    fn get(&self, path: &str) -> Result<Value, LookupError> {
+        let mut reason = "no host is configured".to_owned();
+        let first = self.first.load(Ordering::Relaxed);
+        for index in first..first.saturating_add(self.urls.len()) {
+            let url = format!("{}{path}", self.urls[index % self.urls.len()]);
+            let request = self.agent.get(&url).header("Accept", "application/json");
+            let answer = request.call().and_then(|mut response| {
+                let status = response.status().as_u16();
+                let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX);
+                Ok((status, body.read_to_string()?))
+            });
+            match answer {
+                Ok((200..=299, body)) => {
+                    return serde_json::from_str(&body).map_err(|_| nonsense("it is no JSON"));
+                }
+                Ok((status, body)) => {
+                    return Err(LookupError {
+                        status: Some(status),
+                        message: refusal(status, &body),
+                    });
+                }
+                Err(error) => {
+                    reason = error.to_string();
+                    tracing::debug!(url, reason, "lookup over HTTP failed");
+                    // Others may have counted on already.
+                    let _ = self.first.compare_exchange(
+                        index,
+                        index.wrapping_add(1),
+                        Ordering::Relaxed,
+                        Ordering::Relaxed,
+                    );
+                }
+            }
+        }
+        Err(LookupError {
+            status: None,
+            message: reason,
+        })
+    }
+}
+
+/// Brokers answer `{"reason":"…"}`.
+fn refusal(status: u16, body: &str) -> String {
+    let answer: Option<Value> = serde_json::from_str(body).ok();
+    let reason = answer.as_ref().and_then(|answer| answer["reason"].as_str());
+    reason.map_or_else(
+        || format!("HTTP get request failed: {status}"),
+        ToOwned::to_owned,
+    )
+}
+
+fn nonsense(what: &str) -> LookupError {
+    LookupError {
+        status: None,
+        message: format!("the answer to a lookup can't be used: {what}"),
+    }
+}
+
+/// `domain://tenant/namespace/topic` as a path, the topic in one piece.
+fn encoded(topic: &str) -> Option<String> {
+    let (domain, rest) = topic.split_once("://")?;
+    let mut parts = rest.splitn(3, '/');
+    let (tenant, namespace, local) = (parts.next()?, parts.next()?, parts.next()?);
+    let local = utf8_percent_encode(local, ENCODED)
+        .to_string()
+        .replace("%20", "+");
+    Some(format!("{domain}/{tenant}/{namespace}/{local}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_as_paths() {
+        for (topic, path) in [
+            ("persistent://t/n/a.b-c_d*", Some("persistent/t/n/a.b-c_d*")),
+            (
+                "non-persistent://t/n/a b/ü%",
+                Some("non-persistent/t/n/a+b%2F%C3%BC%25"),
+            ),
+            ("t/n/a", None),
+            ("persistent://t/n", None),
+        ] {
+            assert_eq!(encoded(topic).as_deref(), path);
+        }
+    }
+
+    #[test]
+    fn reasons() {
+        assert_eq!(
+            refusal(404, r#"{"reason":"Namespace not found"}"#),
+            "Namespace not found"
+        );
+        assert_eq!(refusal(500, "<html>"), "HTTP get request failed: 500");
+    }
+}
