@@ -20,7 +20,11 @@ use pulsar_ws_fast::{
     config::{Config, Driver, Overrides, Settings, cpu_list},
     runtime::{self, Ended},
 };
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 #[cfg(feature = "count-allocations")]
 mod allocations;
@@ -78,9 +82,10 @@ struct Arguments {
     /// Print each value with where it was set, secrets hidden, and exit.
     #[arg(long)]
     print_config: bool,
-    /// What to log: off, error, warn, info, debug or trace.
-    #[arg(long, value_name = "LEVEL", default_value = "info")]
-    log: LevelFilter,
+    /// What to log: off, error, warn, info, debug or trace, and others for some targets, as
+    /// info,access=off; `access` tells of each handshake and close.
+    #[arg(long, value_name = "LEVEL[,TARGET=LEVEL]", default_value = "info", value_parser = log_levels)]
+    log: Targets,
 }
 
 /// See [`Driver`].
@@ -97,6 +102,27 @@ struct Cpus(Vec<usize>);
 
 fn cpus(list: &str) -> Result<Cpus, String> {
     cpu_list::parse(list).map(Cpus)
+}
+
+/// A level for everything that has none of its own, and levels of targets.
+fn log_levels(list: &str) -> Result<Targets, String> {
+    let mut targets = Targets::new().with_default(LevelFilter::INFO);
+    for item in list.split(',').map(str::trim) {
+        let (target, level) = match item.split_once('=') {
+            Some((target, level)) => (Some(target), level),
+            None => (None, item),
+        };
+        // The library takes a blank one for "error".
+        let level: LevelFilter = match level.parse() {
+            Ok(parsed) if !level.is_empty() => parsed,
+            _ => return Err(format!("\"{level}\" is no level")),
+        };
+        targets = match target {
+            Some(target) => targets.with_target(target, level),
+            None => targets.with_default(level),
+        };
+    }
+    Ok(targets)
 }
 
 fn main() -> ExitCode {
@@ -124,10 +150,12 @@ fn main() -> ExitCode {
         print("ok\n");
         return ExitCode::SUCCESS;
     }
-    tracing_subscriber::fmt()
-        .with_max_level(arguments.log)
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
+    tracing_subscriber::registry()
+        .with(lines)
+        .with(arguments.log)
         .init();
     #[cfg(feature = "count-allocations")]
     if let Err(error) = ALLOCATOR.print_on_signal() {

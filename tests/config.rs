@@ -10,6 +10,7 @@ use std::{
     net::{Ipv4Addr, TcpStream},
     path::PathBuf,
     process::{Child, Command, Output, Stdio},
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
@@ -62,14 +63,20 @@ struct Service {
     child: Child,
     /// What it logged until it listened.
     log: String,
+    rest: Option<JoinHandle<String>>,
     port: u16,
 }
 
 impl Service {
     fn start(arguments: &[&str]) -> Self {
+        Self::start_in(arguments, &[])
+    }
+
+    fn start_in(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut child = Command::new(BINARY)
             .args(["--bind", "127.0.0.1", "--cores", "1"])
             .args(arguments)
+            .envs(environment.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -78,20 +85,31 @@ impl Service {
         while !log.contains("listening on") {
             assert_ne!(reader.read_line(&mut log).unwrap(), 0, "{log}");
         }
-        // What nobody reads must not stop the service.
-        std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
+        // A log that nobody reads would stop the service.
+        let rest = thread::spawn(move || {
+            let mut rest = String::new();
+            reader.read_to_string(&mut rest).unwrap();
+            rest
+        });
         let port = log.split("ws://127.0.0.1:").nth(1).unwrap();
         let port = port.split(' ').next().unwrap().parse().unwrap();
-        Self { child, log, port }
+        Self {
+            child,
+            log,
+            rest: Some(rest),
+            port,
+        }
     }
 
     /// The answer to a request that no broker is needed for.
     fn answer(&self) -> String {
+        self.ask("GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n")
+    }
+
+    fn ask(&self, request: &str) -> String {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream
-            .write_all(b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n")
-            .unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer
@@ -102,6 +120,12 @@ impl Service {
         let killed = Command::new("kill").args(["-s", "TERM", &process]).status();
         assert!(killed.unwrap().success());
         self.child.wait().unwrap().code()
+    }
+
+    /// All that it logged, once it has ended.
+    fn whole_log(&mut self) -> String {
+        let rest = self.rest.take().map(|rest| rest.join().unwrap());
+        format!("{}{}", self.log, rest.unwrap_or_default())
     }
 }
 
@@ -228,4 +252,58 @@ fn a_second_instance_takes_over() {
         assert!(second.answer().starts_with("HTTP/1.1 404 "));
     }
     assert_eq!(second.end(), Some(0));
+}
+
+const UPGRADE: &str = "Host: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                       Sec-WebSocket-Version: 13\r\n\
+                       Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+#[test]
+fn the_log_tells_of_handshakes_and_of_no_secret() {
+    let environment = [
+        ("webSocketHandshakeTimeoutMillis", "200"),
+        ("brokerServiceUrl", "pulsar://127.0.0.1:1"),
+        ("PULSAR_PREFIX_tokenSecretKey", "data:;base64,hush1"),
+        ("brokerClientAuthenticationParameters", "token:hush2"),
+    ];
+    let mut service = Service::start_in(&["--port", "0", "--log", "trace"], &environment);
+    for path in [
+        "/ws/v2/producer/persistent/public/default/t?token=hush3",
+        "/ws/v2/consumer/persistent/public/default/t/s?%54oken=hush4&x=eyJhush5",
+        "/nowhere?token=hush6",
+    ] {
+        let request =
+            format!("GET {path} HTTP/1.1\r\n{UPGRADE}Authorization: Bearer hush7\r\n\r\n");
+        assert!(!service.ask(&request).is_empty());
+    }
+    assert_eq!(service.end(), Some(0));
+    let log = service.whole_log();
+    assert!(!log.contains("hush"), "{log}");
+    let lines: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains(" access: "))
+        .collect();
+    assert_eq!(lines.len(), 3, "{log}");
+    assert!(lines[0].contains("/default/t?token=<hidden>") && lines[0].contains("status=504"));
+    assert!(
+        lines[1].contains("?%54oken=<hidden>&x=<hidden>"),
+        "{}",
+        lines[1]
+    );
+    assert!(lines[2].contains("status=404"), "{}", lines[2]);
+}
+
+#[test]
+fn the_log_can_be_set_by_target() {
+    let mut service = Service::start(&["--port", "0", "--log", "info,access=off"]);
+    assert!(service.answer().starts_with("HTTP/1.1 404 "));
+    assert_eq!(service.end(), Some(0));
+    let log = service.whole_log();
+    assert!(
+        log.contains("draining") && !log.contains(" access: "),
+        "{log}"
+    );
+    for levels in ["loud", "info,access", "info,access=loud", ""] {
+        assert_eq!(run(&["--log", levels], &[]).0, Some(2), "{levels}");
+    }
 }

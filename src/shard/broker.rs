@@ -61,6 +61,7 @@ impl Shard {
             Ok(message_id) => producer.handle_receipt(message_id),
             Err(error) => producer.handle_failure(error.clone()),
         };
+        client.visit.messages_out += 1;
         messages::write(
             open.dialect,
             &event,

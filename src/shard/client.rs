@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use bytes::BytesMut;
 
-use super::{outbox::Outbox, unmapped};
+use super::{access_log::Visit, outbox::Outbox, unmapped};
 use crate::{
     dialect::Dialect,
     http::{route::EndpointKind, upgrade::Accept},
@@ -20,6 +20,8 @@ pub(super) struct Client {
     pub(super) local: SocketAddr,
     pub(super) phase: Phase,
     pub(super) outbox: Outbox,
+    /// What the access log will say of it.
+    pub(super) visit: Visit,
     /// Bytes received that could not be worked on yet. Empty unless the head is incomplete, the
     /// handshake waits for the broker, or parsing is paused.
     pub(super) unparsed: BytesMut,
@@ -77,6 +79,7 @@ impl Client {
             local: unmapped(local),
             phase: Phase::Head,
             outbox: Outbox::default(),
+            visit: Visit::new(now),
             unparsed: BytesMut::new(),
             paused: false,
             incomplete_bytes: 0,

@@ -32,6 +32,7 @@ impl Shard {
                 };
                 self.buffers.provide(&mut client.outbox);
                 open.session.handle_delivery();
+                client.visit.messages_out += 1;
                 let event = Event::Delivery(&delivery);
                 write(
                     open.dialect,
@@ -60,6 +61,7 @@ impl Shard {
             };
             self.buffers.provide(&mut client.outbox);
             open.session.handle_delivery();
+            client.visit.messages_out += 1;
             let event = Event::Delivery(&delivery);
             write(
                 open.dialect,

@@ -11,6 +11,7 @@ impl Shard {
     pub(super) fn finish(&mut self, now: Now, key: SessionKey) {
         if let Some(mut client) = self.clients.remove(key) {
             let last = client.outbox.take_last();
+            client.visit.bytes_out += last.len() as u64;
             self.effects.push_back(Effect::Finish { client: key, last });
             self.release(now, client);
         }
@@ -26,6 +27,7 @@ impl Shard {
 
     /// Gives back what a removed client held.
     pub(super) fn release(&mut self, now: Now, client: Client) {
+        self.access_log.ended(now.mono, &client);
         self.forget_incomplete(client.incomplete_bytes);
         if let Some(link) = client.phase.link() {
             self.pulsar.close(now, link);

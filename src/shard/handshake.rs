@@ -38,6 +38,9 @@ impl Shard {
                 return bytes.len();
             }
         };
+        if let Some(client) = self.clients.get_mut(key) {
+            client.visit.asks(head.method, head.target);
+        }
         match asked_for(&head) {
             Ok((accept, endpoint, dialect, spec)) => {
                 let link = self.pulsar.open(now, key, &spec);
@@ -95,6 +98,7 @@ impl Shard {
             session: Session::new(&opening.spec, opening.link),
         }));
         client.active = now.mono;
+        self.access_log.opened(now.mono, client);
         self.announce(now, key);
         self.arm_client(key, now.mono + self.config.idle_timeout);
         self.may_resume(key);
@@ -137,7 +141,7 @@ impl Shard {
     /// Answers with an HTTP error and forgets the client.
     pub(super) fn refuse(&mut self, now: Now, key: SessionKey, refusal: &Refusal) {
         if let Some(client) = self.clients.get_mut(key) {
-            tracing::debug!(peer = %client.peer, status = refusal.status, message = refusal.message, "refused");
+            self.access_log.refused(now.mono, client, refusal);
             refusal.write(&mut client.outbox.bytes);
             self.finish(now, key);
         }

@@ -32,6 +32,7 @@ impl Shard {
             return;
         };
         client.active = now.mono;
+        client.visit.bytes_in += bytes.len() as u64;
         if client.unparsed.is_empty() {
             let done = self.client_input(now, key, bytes);
             if let Some(client) = self.clients.get_mut(key) {
@@ -104,6 +105,7 @@ impl Shard {
             } = &mut **open;
             let closing = match ws.next_message(&mut input, out) {
                 Ok(Some(Incoming::Text(text))) => {
+                    client.visit.messages_in += 1;
                     let command = dialect.read_command(*kind, text, &mut self.scratch);
                     let outcome = command.and_then(|command| {
                         session
@@ -113,6 +115,7 @@ impl Shard {
                     match outcome {
                         Ok(None) => None,
                         Ok(Some(event)) => {
+                            client.visit.messages_out += 1;
                             write(*dialect, &event, out, &mut self.time);
                             None
                         }
@@ -121,6 +124,7 @@ impl Shard {
                             message,
                             context,
                         }) => {
+                            client.visit.messages_out += 1;
                             let mark = frame::begin_text(out, message.len());
                             dialect.write_rejection_reply(code, &message, context, out);
                             frame::finish(out, mark);
@@ -131,7 +135,10 @@ impl Shard {
                 }
                 // Java ignores them too.
                 Ok(Some(Incoming::Binary | Incoming::Pong(_))) => None,
-                Ok(Some(Incoming::Closed { .. })) => break Stop::End,
+                Ok(Some(Incoming::Closed { code, .. })) => {
+                    client.visit.closed_by_client = Some(code);
+                    break Stop::End;
+                }
                 Ok(None) => break Stop::Empty,
                 Err(violation) => Some((violation.code, violation.reason)),
             };

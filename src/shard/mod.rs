@@ -6,6 +6,7 @@
 //! `handle_*` for each completion, then take effects until there are none, then sleep until the
 //! next completion or the timeout. It knows no descriptor, no clock and no field of any format.
 
+mod access_log;
 mod broker;
 mod client;
 mod deadlines;
@@ -35,6 +36,7 @@ use crate::{
     pulsar::{self, Pulsar},
     timer::Timers,
 };
+use access_log::AccessLog;
 use client::Client;
 use deadlines::Timer;
 use incomplete::Incomplete;
@@ -68,6 +70,7 @@ pub struct Shard {
     /// Bytes of messages that have not arrived whole, of all clients.
     incomplete: Incomplete,
     draining: drain::State,
+    access_log: AccessLog,
 }
 
 impl Shard {
@@ -89,6 +92,7 @@ impl Shard {
             resumable: Vec::new(),
             incomplete: Incomplete::new(Arc::new(budget)),
             draining: drain::State::No,
+            access_log: AccessLog::new(),
             config,
         }
     }
@@ -160,7 +164,10 @@ impl Shard {
 
     /// Everything that waits for this client, to be written in one go.
     pub fn take_client_outbox(&mut self, client: SessionKey) -> Option<Vec<u8>> {
-        self.clients.get_mut(client)?.outbox.take()
+        let client = self.clients.get_mut(client)?;
+        let bytes = client.outbox.take()?;
+        client.visit.bytes_out += bytes.len() as u64;
+        Some(bytes)
     }
 
     /// Whether the client's socket may be read. If not, [`Effect::Read`] says when it may again.

@@ -89,6 +89,8 @@ pub struct WebSocket {
     control: Vec<u8>,
     close_sent: bool,
     close_received: bool,
+    /// The code of the close that came from here, before any of the client's.
+    close_code: Option<u16>,
     violated: bool,
 }
 
@@ -137,6 +139,7 @@ impl WebSocket {
             control: Vec::new(),
             close_sent: false,
             close_received: false,
+            close_code: None,
             violated: false,
         }
     }
@@ -180,9 +183,16 @@ impl WebSocket {
     /// reason is cut to the 123 bytes that fit, at the end of a character.
     pub fn close(&mut self, out: &mut Vec<u8>, code: u16, reason: &str) {
         if !self.close_sent {
+            self.close_code = Some(code);
             self.close_sent = true;
             frame::write_close(out, code, reason);
         }
+    }
+
+    /// The code given to [`close`](Self::close), if it was called before the client closed.
+    #[must_use]
+    pub fn close_code(&self) -> Option<u16> {
+        self.close_code
     }
 
     /// Whether our close frame has been appended, of our own accord or as an answer.

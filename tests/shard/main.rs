@@ -1,6 +1,7 @@
 //! A shard driven by hand: each bound filled and emptied again, each way to end a session, each
 //! deadline. What chance finds is the simulation's business; here stands what must be so.
 
+mod access_log;
 mod draining;
 mod flow;
 mod handshake;
