@@ -13,9 +13,12 @@
 //! | 78 | the configuration is wrong, or asks for what is not built |
 //! | 128+n | ended at once by a second signal n |
 
-use std::{io::Write, net::IpAddr, num::NonZeroUsize, path::PathBuf, process::ExitCode};
+use std::{
+    io::Write, net::IpAddr, num::NonZeroUsize, path::PathBuf, process::ExitCode, time::Duration,
+};
 
 use clap::Parser;
+use crossbeam_channel::{Sender, bounded};
 use pulsar_ws_fast::{
     config::{Config, Driver, Overrides, Settings, cpu_list},
     runtime::{self, Ended},
@@ -40,7 +43,13 @@ static ALLOCATOR: allocations::Counting = allocations::Counting::new();
 
 const EXIT_DRAIN_TIMED_OUT: u8 = 1;
 const EXIT_SOFTWARE: u8 = 70;
+const EXIT_OS: u8 = 71;
 const EXIT_CONFIG: u8 = 78;
+
+/// Log lines that may wait for whoever reads them; further ones are lost.
+const LOG_LINES_MAX: usize = 8192;
+/// How long the process's end waits for them.
+const LOG_FLUSH_MAX: Duration = Duration::from_secs(1);
 
 /// WebSocket service for Apache Pulsar.
 ///
@@ -150,8 +159,12 @@ fn main() -> ExitCode {
         print("ok\n");
         return ExitCode::SUCCESS;
     }
+    let Ok(log) = Log::start() else {
+        return ExitCode::from(EXIT_OS);
+    };
+    let writer = log.clone();
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
+        .with_writer(move || writer.clone())
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
     tracing_subscriber::registry()
         .with(lines)
@@ -168,7 +181,9 @@ fn main() -> ExitCode {
     if let Err(error) = rlimit::increase_nofile_limit(rlimit::INFINITY) {
         tracing::warn!(%error, "can't raise the limit of open files to its hard limit");
     }
-    match runtime::run(config) {
+    let ended = runtime::run(config);
+    log.flush();
+    match ended {
         Ok(Ended::Drained) => ExitCode::SUCCESS,
         Ok(Ended::DrainTimedOut) => ExitCode::from(EXIT_DRAIN_TIMED_OUT),
         Ok(Ended::ShardLost) => ExitCode::from(EXIT_SOFTWARE),
@@ -193,6 +208,57 @@ impl Arguments {
             },
             takeover: self.takeover,
         }
+    }
+}
+
+/// The standard error behind a queue: a log that nobody reads must not hold a shard.
+#[derive(Clone)]
+struct Log(Sender<Entry>);
+
+enum Entry {
+    Line(Vec<u8>),
+    /// Everything before is written.
+    Flush(Sender<()>),
+}
+
+impl Log {
+    fn start() -> std::io::Result<Self> {
+        let (entries, waiting) = bounded(LOG_LINES_MAX);
+        std::thread::Builder::new()
+            .name("log".to_owned())
+            .spawn(move || {
+                for entry in waiting {
+                    // There is nobody to tell that the log can't be written.
+                    let _ = match entry {
+                        Entry::Line(line) => std::io::stderr().write_all(&line).is_ok(),
+                        Entry::Flush(done) => done.send(()).is_ok(),
+                    };
+                }
+            })?;
+        Ok(Self(entries))
+    }
+
+    fn flush(&self) {
+        let (done, flushed) = bounded(1);
+        if self
+            .0
+            .send_timeout(Entry::Flush(done), LOG_FLUSH_MAX)
+            .is_ok()
+        {
+            let _ = flushed.recv_timeout(LOG_FLUSH_MAX);
+        }
+    }
+}
+
+impl Write for Log {
+    /// Takes one line, or loses it.
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        let _ = self.0.try_send(Entry::Line(line.to_vec()));
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 
