@@ -358,7 +358,7 @@ def test_a_late_message_comes_late(service, topic):
         assert time.monotonic() - started > 1.5
 
 
-def test_a_partition_that_is_addressed_directly_is_named_to_who_consumes(service, broker, topic):
+def test_who_consumes_one_part_of_a_topic_is_told_its_number(service, broker, topic):
     broker.admin("PUT", f"persistent/public/default/{topic}/partitions", 3)
     part = f"{topic}-partition-1"
     with service.producer(part) as producer, service.consumer(part) as consumer, service.reader(part) as reader:
