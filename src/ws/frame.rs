@@ -108,8 +108,6 @@ pub enum HeaderError {
     FragmentedControl,
     /// A control frame of more than 125 bytes.
     LongControl,
-    /// The length would fit a shorter form.
-    LengthNotMinimal,
     /// A 64-bit length with its top bit set.
     LengthTooLarge,
 }
@@ -122,7 +120,6 @@ impl HeaderError {
             Self::UnknownOpcode => "Unknown opcode",
             Self::FragmentedControl => "Control frames must not be fragmented",
             Self::LongControl => "Control frames carry at most 125 bytes",
-            Self::LengthNotMinimal => "The payload length is not in its shortest form",
             Self::LengthTooLarge => "The payload length has its top bit set",
         }
     }
@@ -131,7 +128,8 @@ impl HeaderError {
 impl Header {
     /// Reads the header at the start of `bytes`: the header and its own length, or `None` while it is incomplete.
     ///
-    /// A fault is found with the byte that makes it one, so the verdict never depends on how the bytes were cut.
+    /// A fault is found with the byte that makes it one, so the verdict never depends on how the bytes were cut. A
+    /// length in a longer form than it needs is none: Jetty takes it.
     pub fn decode(bytes: &[u8]) -> Result<Option<(Self, usize)>, HeaderError> {
         let Some(&first) = bytes.first() else {
             return Ok(None);
@@ -157,11 +155,7 @@ impl Header {
                 let Some((length, rest)) = rest.split_first_chunk() else {
                     return Ok(None);
                 };
-                let length = u64::from(u16::from_be_bytes(*length));
-                if length < 126 {
-                    return Err(HeaderError::LengthNotMinimal);
-                }
-                (length, rest)
+                (u64::from(u16::from_be_bytes(*length)), rest)
             }
             127 => {
                 let Some((length, rest)) = rest.split_first_chunk() else {
@@ -170,9 +164,6 @@ impl Header {
                 let length = u64::from_be_bytes(*length);
                 if length >> 63 != 0 {
                     return Err(HeaderError::LengthTooLarge);
-                }
-                if length <= u64::from(u16::MAX) {
-                    return Err(HeaderError::LengthNotMinimal);
                 }
                 (length, rest)
             }
@@ -390,7 +381,7 @@ mod tests {
 
     #[test]
     fn faults_are_found_with_their_byte() {
-        let cases: [(&[u8], HeaderError); 9] = [
+        let cases: [(&[u8], HeaderError); 8] = [
             (b"\xC1", HeaderError::ReservedBits),
             (b"\xA1", HeaderError::ReservedBits),
             (b"\x91", HeaderError::ReservedBits),
@@ -398,7 +389,6 @@ mod tests {
             (b"\x8B", HeaderError::UnknownOpcode),
             (b"\x09", HeaderError::FragmentedControl),
             (b"\x89\xFE", HeaderError::LongControl),
-            (b"\x81\xFE\x00\x7D", HeaderError::LengthNotMinimal),
             (b"\x81\xFF\x80\0\0\0\0\0\0\0", HeaderError::LengthTooLarge),
         ];
         for (bytes, error) in cases {
@@ -406,10 +396,18 @@ mod tests {
             let before = &bytes[..bytes.len() - 1];
             assert_eq!(Header::decode(before), Ok(None), "{before:02x?}");
         }
-        assert_eq!(
-            Header::decode(b"\x81\xFF\0\0\0\0\0\0\xFF\xFF"),
-            Err(HeaderError::LengthNotMinimal)
-        );
+    }
+
+    #[test]
+    fn lengths_may_be_longer_than_need_be() {
+        for (bytes, length) in [
+            (&b"\x81\x7E\x00\x7D"[..], 0x7D),
+            (b"\x81\x7F\0\0\0\0\0\0\xFF\xFF", 0xFFFF),
+            (b"\x82\x7F\0\0\0\0\0\0\0\0", 0),
+        ] {
+            let (header, _) = Header::decode(bytes).unwrap().unwrap();
+            assert_eq!(header.payload_bytes, length, "{bytes:02x?}");
+        }
     }
 
     #[test]

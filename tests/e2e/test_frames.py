@@ -40,6 +40,12 @@ def test_byte_by_byte(raw):
     assert reply(raw)["context"] == "slow"
 
 
+@pytest.mark.parametrize("length", [b"\xfe\x00\x10", b"\xff\x00\x00\x00\x00\x00\x00\x00\x10"])
+def test_a_length_may_be_longer_than_it_need_be(raw, length):
+    raw.send_bytes(b"\x81" + length + b"\0\0\0\0" + b'{"payload":"YQ"}')
+    assert reply(raw)["result"] == "ok"
+
+
 def test_many_frames_at_once(raw):
     raw.send_bytes(b"".join(frame(TEXT, b'{"payload":"YQ==","context":%d}' % number) for number in range(200)))
     assert [reply(raw)["context"] for _ in range(200)] == [str(number) for number in range(200)]
