@@ -3,7 +3,7 @@
 //! Bytes in, bytes out; a request whose head is understood is answered once, by `101` or by a refusal that closes the
 //! connection, so bodies and pipelines have no place here. The order in which a request is judged is the Java
 //! service's as a client can see it: [`parse`] (400, 414, 431), [`route::mount`] (404, 302), [`upgrade::check`] (405,
-//! 400), [`route::endpoint`] (500, 400).
+//! 400), [`route::endpoint`] (500, 400), the parameters, [`upgrade::accept`] (400).
 
 pub mod parameters;
 pub mod refusal;

@@ -16,12 +16,29 @@ pub struct Accept {
     key: String,
 }
 
-/// Whether the request asks for a WebSocket, and in the one version there is.
-pub fn check(head: &RequestHead<'_>) -> Result<Accept, Refusal> {
+/// Whether the request asks for a WebSocket.
+pub fn check(head: &RequestHead<'_>) -> Result<(), Refusal> {
+    if head.version == Version::Http11 && head.header("Host").is_none() {
+        return Err(Refusal::new(400, "No Host").at(head.target));
+    }
     if !asks_for_websocket(head) {
         return Err(plain(head).at(head.target));
     }
-    if head.header("Sec-WebSocket-Version") != Some("13") {
+    Ok(())
+}
+
+/// Whether it does so in the one version there is. Java looks at that last, behind topic and parameters.
+pub fn accept(head: &RequestHead<'_>) -> Result<Accept, Refusal> {
+    let version = head
+        .header("Sec-WebSocket-Version")
+        .map_or(Ok(-1), |version| {
+            version.parse::<i32>().map_err(|_| version)
+        })
+        .map_err(|version| {
+            let text = format!("java.lang.NumberFormatException: For input string: \"{version}\"");
+            Refusal::new(500, text).at(head.target)
+        })?;
+    if version != 13 {
         let refusal = Refusal::new(400, "Unsupported websocket version specification")
             .with_header("Sec-WebSocket-Version", "13");
         return Err(refusal.at(head.target));
@@ -49,29 +66,41 @@ pub fn write_switching_protocols(out: &mut Vec<u8>, accept: &Accept) {
 /// Jetty's `WebSocketServerFactory.isUpgradeRequest`. Browsers that keep connections alive send more than one token
 /// in `Connection`.
 fn asks_for_websocket(head: &RequestHead<'_>) -> bool {
-    let upgrades = head
-        .values("Connection")
-        .flat_map(|value| value.split(','))
-        .any(|token| token.trim_ascii().eq_ignore_ascii_case("upgrade"));
     let websocket = head
         .header("Upgrade")
         .is_some_and(|value| value.eq_ignore_ascii_case("websocket"));
-    head.method == "GET" && head.version == Version::Http11 && upgrades && websocket
+    head.method == "GET"
+        && head.version == Version::Http11
+        && connection_upgrades(head)
+        && websocket
 }
 
-/// What `HttpServlet` says where no method is implemented.
+fn connection_upgrades(head: &RequestHead<'_>) -> bool {
+    head.values("Connection")
+        .flat_map(|value| value.split(','))
+        .any(|token| token.trim_ascii().eq_ignore_ascii_case("upgrade"))
+}
+
+/// What Jetty says of half an upgrade, and `HttpServlet` where no method is implemented.
 fn plain(head: &RequestHead<'_>) -> Refusal {
     let method = head.method;
+    if head.version == Version::Http11
+        && head.header("Upgrade").is_some()
+        && !connection_upgrades(head)
+    {
+        return Refusal::standard(400);
+    }
     match (method, head.version) {
+        ("GET" | "HEAD" | "POST" | "PUT" | "DELETE", Version::Http11) => Refusal::new(
+            405,
+            format!("HTTP method {method} is not supported by this URL"),
+        ),
         ("OPTIONS", _) => Refusal::standard(200).with_header("Allow", "GET, OPTIONS"),
         (_, Version::Http10) => Refusal::new(
             400,
             format!("HTTP method {method} is not supported by this URL"),
         ),
-        (_, Version::Http11) => Refusal::new(
-            405,
-            format!("HTTP method {method} is not supported by this URL"),
-        ),
+        (_, Version::Http11) => Refusal::standard(501),
     }
 }
 
@@ -88,7 +117,8 @@ mod tests {
         let Parsed::Complete { head, .. } = parse(text.as_bytes()) else {
             panic!("not complete");
         };
-        check(&head)
+        check(&head)?;
+        accept(&head)
     }
 
     fn get(headers: &str) -> Result<Accept, Refusal> {
@@ -126,13 +156,17 @@ mod tests {
     fn what_is_no_upgrade_is_refused_as_by_a_plain_servlet() {
         let status = |line: &str, headers: &str| checked(line, headers).unwrap_err().status;
         assert_eq!(status("GET /ws HTTP/1.1", ""), 405);
-        assert_eq!(status("GET /ws HTTP/1.1", "Upgrade: websocket\r\n"), 405);
+        assert_eq!(status("GET /ws HTTP/1.1", "Upgrade: websocket\r\n"), 400);
+        let closes = LINES.replace("Connection: Upgrade", "Connection: close");
+        assert_eq!(status("GET /ws HTTP/1.1", &closes), 400);
         assert_eq!(status("GET /ws HTTP/1.1", "Connection: Upgrade\r\n"), 405);
         assert_eq!(
             status("GET /ws HTTP/1.1", &LINES.replace("websocket\r", "h2c\r")),
             405
         );
         assert_eq!(status("POST /ws HTTP/1.1", LINES), 405);
+        assert_eq!(status("PUT /ws HTTP/1.1", ""), 405);
+        assert_eq!(status("PATCH /ws HTTP/1.1", ""), 501);
         assert_eq!(status("OPTIONS /ws HTTP/1.1", ""), 200);
         assert_eq!(status("GET /ws HTTP/1.0", LINES), 400);
         assert_eq!(status("GET /ws HTTP/1.0", ""), 400);
@@ -149,6 +183,33 @@ mod tests {
                 [("Sec-WebSocket-Version", "13".to_owned())]
             );
         }
+    }
+
+    #[test]
+    fn a_version_is_a_number() {
+        for version in ["+13", "013"] {
+            let headers = LINES.replace(": 13", &format!(": {version}"));
+            assert!(get(&headers).is_ok(), "{version}");
+        }
+        for version in ["x", "", "13, 8"] {
+            let refusal = get(&LINES.replace(": 13", &format!(": {version}"))).unwrap_err();
+            assert_eq!(refusal.status, 500);
+            let text = format!("java.lang.NumberFormatException: For input string: \"{version}\"");
+            assert_eq!(refusal.message, text);
+        }
+    }
+
+    #[test]
+    fn a_host_is_needed() {
+        let refusal = |line: &str| {
+            let text = format!("{line}\r\n{LINES}\r\n");
+            let Parsed::Complete { head, .. } = parse(text.as_bytes()) else {
+                panic!("not complete");
+            };
+            check(&head).unwrap_err().message
+        };
+        assert_eq!(refusal("GET /ws HTTP/1.1"), "No Host");
+        assert!(refusal("GET /ws HTTP/1.0").starts_with("HTTP method GET"));
     }
 
     #[test]

@@ -167,12 +167,15 @@ fn blank_bytes(bytes: &[u8]) -> usize {
 }
 
 /// What the head asks for, in the order in which the Java service checks it: the path's mount
-/// point, the upgrade, the topic, the parameters.
+/// point, the upgrade, the topic, the parameters, the version.
 fn asked_for(head: &http::RequestHead<'_>) -> Result<(Accept, Endpoint, Dialect, Spec), Refusal> {
     let mount = route::mount(head.target)?;
-    let accept = upgrade::check(head)?;
+    upgrade::check(head)?;
     let endpoint = route::endpoint(&mount)?;
     let dialect = Dialect::PulsarJson;
-    let spec = dialect.spec(&endpoint)?;
+    let spec = dialect
+        .spec(&endpoint)
+        .map_err(|refusal| refusal.at(head.target))?;
+    let accept = upgrade::accept(head)?;
     Ok((accept, endpoint, dialect, spec))
 }

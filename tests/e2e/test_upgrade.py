@@ -25,7 +25,7 @@ def test_the_answer_has_what_RFC_6455_asks_and_no_more(service, topic):
 
 @pytest.mark.parametrize("headers", [
     {"Upgrade": "WebSocket"}, {"Connection": "keep-alive, Upgrade"}, {"Origin": "http://elsewhere.example"},
-    {"Sec-WebSocket-Protocol": "a, b"}, {"X-Anything": "x" * 3000},
+    {"Sec-WebSocket-Protocol": "a, b"}, {"Sec-WebSocket-Version": "+013"}, {"X-Anything": "x" * 3000},
 ])
 def test_upgrades_that_differ_a_little(service, topic, headers):
     with RawWebSocket(service.port, service.path("producer", topic), headers) as raw:
@@ -42,6 +42,12 @@ def test_a_key_of_any_length_is_taken(service, topic, key):
     ("a POST", "POST", {"Upgrade": None, "Connection": None, "Content-Length": "0"}, "1.1", 405),
     ("OPTIONS", "OPTIONS", {"Upgrade": None, "Connection": None}, "1.1", 200),
     ("HTTP/1.0", "GET", {"Connection": "Upgrade"}, "1.0", 400),
+    ("no Connection", "GET", {"Connection": None}, "1.1", 400),
+    ("a Connection that is kept", "GET", {"Connection": "keep-alive"}, "1.1", 400),
+    ("a PUT", "PUT", {"Upgrade": None, "Connection": None}, "1.1", 405),
+    ("a PATCH", "PATCH", {"Upgrade": None, "Connection": None}, "1.1", 501),
+    ("a version that is no number", "GET", {"Sec-WebSocket-Version": "x"}, "1.1", 500),
+    ("no Host", "GET", {"Host": None}, "1.1", 400),
     ("no key", "GET", {"Sec-WebSocket-Key": None}, "1.1", 400),
     ("no version", "GET", {"Sec-WebSocket-Version": None}, "1.1", 400),
     ("another version", "GET", {"Sec-WebSocket-Version": "8"}, "1.1", 400),
@@ -49,7 +55,7 @@ def test_a_key_of_any_length_is_taken(service, topic, key):
 def test_what_is_no_upgrade(service, topic, case, method, headers, version, status):
     answer = request(service.port, service.path("producer", topic), method, headers, version)
     assert answer.status == status, answer
-    if "Sec-WebSocket-Version" in headers:
+    if "Sec-WebSocket-Version" in headers and status == 400:
         assert answer.headers["sec-websocket-version"] == "13"
 
 
@@ -88,6 +94,8 @@ def test_a_bad_topic_is_500(service, path, text):
 @pytest.mark.parametrize("path, text", [
     ("/consumer/persistent/public/default/t/", "Empty subscription name"),
     ("/consumer/persistent/public/default/t/%20", "subscriptionName cannot be blank"),
+    ("/consumer/persistent/public/default/t/%20?priorityLevel=-1", "priorityLevel needs to be >= 0"),
+    ("/consumer/persistent/public/default/t/?priorityLevel=-1", "Empty subscription name"),
     ("/consumer/persistent/public/default/t", "Invalid topic name format"),
     ("/consumer/persistent/public/default/t/s/more", "Invalid topic name format"),
     ("/consumer/persistent/public/default/t/s/", "Invalid topic name format"),
@@ -98,9 +106,29 @@ def test_a_bad_subscription_is_400(service, path, text):
     assert f"Invalid query params: {text}" in answer.text
 
 
-def test_malformed_escapes(service):
-    assert request(service.port, V2 + "/producer/persistent/public/default/a%zz").status == 400
-    assert request(service.port, V2 + "/producer/persistent/public/default/a?token=%zz").status in (400, 500)
+@pytest.mark.parametrize("headers", [{"Sec-WebSocket-Version": "8"}, {"Sec-WebSocket-Key": None}])
+def test_topic_and_parameters_are_judged_before_version_and_key(service, topic, headers):
+    path = service.path("producer", topic)
+    assert request(service.port, f"{path}?producerName=", headers=headers).text.count("producerName cannot be blank")
+    assert request(service.port, V2 + "/producer/x/public/default/t", headers=headers).status == 500
+
+
+@pytest.mark.parametrize("tail", ["a%zz", "a%", "a%2", "a%00"])
+def test_malformed_escapes_in_the_path(service, tail):
+    assert request(service.port, f"{V2}/producer/persistent/public/default/{tail}").status == 400
+
+
+@pytest.mark.parametrize("tail", ["a?token=%zz", "a?%", "a?x=<", 'a?x="', "a?{x}", "a?x=|", "a<b>", 'a"', "a[1]", "a^", "a\\b"])
+def test_what_is_no_URI_is_500(service, tail):
+    answer = request(service.port, f"{V2}/producer/persistent/public/default/{tail}")
+    assert answer.status == 500
+    assert "java.io.IOException: Unable to accept websocket due to mangled URI" in answer.text
+
+
+def test_a_query_that_is_no_UTF_8_is_400(service, topic):
+    answer = request(service.port, service.path("producer", topic) + "?token=%FF&producerName=")
+    assert answer.status == 400
+    assert "Unable to parse URI query" in answer.text
 
 
 def test_a_path_longer_than_8_KiB_is_414(service, topic):

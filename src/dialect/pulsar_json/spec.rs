@@ -199,9 +199,13 @@ fn consumer(endpoint: &Endpoint) -> Result<consumer::Spec, String> {
         "redeliveryDelay needs to be >= 0",
     )?;
     check_dead_letters(parameters)?;
+    let subscription = endpoint.subscription.clone().unwrap_or_default();
+    if is_blank(&subscription) {
+        return Err("subscriptionName cannot be blank".to_owned());
+    }
     Ok(consumer::Spec {
         topic: endpoint.topic.full_name(),
-        subscription: endpoint.subscription.clone().unwrap_or_default(),
+        subscription,
         subscription_type: subscription_type.unwrap_or(SubscriptionType::Exclusive),
         durable: durable.unwrap_or(true),
         initial_position: initial_position.unwrap_or(InitialPosition::Latest),

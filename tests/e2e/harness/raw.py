@@ -134,8 +134,8 @@ class _Stream:
         self.socket.close()
 
     def ask(self, path: str, method: str, headers: dict, version: str) -> None:
-        lines = [f"{method} {path} HTTP/{version}", "Host: localhost"]
-        lines += [f"{name}: {value}" for name, value in headers.items() if value is not None]
+        lines = [f"{method} {path} HTTP/{version}"]
+        lines += [f"{name}: {value}" for name, value in ({"Host": "localhost"} | headers).items() if value is not None]
         self.socket.sendall("\r\n".join([*lines, "", ""]).encode())
 
     def answer(self) -> Answer:

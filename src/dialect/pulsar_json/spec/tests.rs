@@ -298,3 +298,21 @@ fn failures_of_opening_have_their_statuses() {
         assert_eq!(refusal.message, text);
     }
 }
+
+#[test]
+fn a_blank_subscription_is_found_behind_the_parameters() {
+    let refused = |query: &str| {
+        let target = format!("/ws/v2/consumer/persistent/public/default/t/%20{query}");
+        spec(&route::endpoint(&route::mount(&target).unwrap()).unwrap())
+            .unwrap_err()
+            .message
+    };
+    assert_eq!(
+        refused(""),
+        "Invalid query params: subscriptionName cannot be blank"
+    );
+    assert_eq!(
+        refused("?priorityLevel=-1"),
+        "Invalid query params: priorityLevel needs to be >= 0"
+    );
+}
