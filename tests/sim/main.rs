@@ -48,7 +48,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use scenario::Scenario;
 use world::Trace;
 
-const SEEDS: u64 = 40;
+/// Of each scenario: about half a minute of one core, unoptimized, for all.
+const SEEDS: u64 = 25;
 
 const PLAIN: Scenario = Scenario {
     name: "",

@@ -104,13 +104,14 @@ impl Topic {
     /// The first entry behind a reader's start position, as Pulsar's non-durable cursors have it:
     /// a position inside a batch begins with that batch.
     pub(crate) fn start_of(&self, id: &MessageIdData) -> usize {
-        if id.ledger_id > u64::MAX / 2 {
-            return 0;
-        }
+        // Both are signed to a broker: -1 is before everything, and before a ledger's first entry.
+        let signed = |id: (u64, u64)| (id.0.cast_signed(), id.1.cast_signed());
+        let position = signed((id.ledger_id, id.entry_id));
         let inside = id.batch_index.is_some_and(|index| index >= 0);
-        let position = (id.ledger_id, id.entry_id);
-        self.entries
-            .partition_point(|entry| entry.id < position || (!inside && entry.id == position))
+        self.entries.partition_point(|entry| {
+            let entry = signed(entry.id);
+            entry < position || (!inside && entry == position)
+        })
     }
 }
 
