@@ -64,6 +64,8 @@ pub struct Config {
 
     /// Publishes of one client that wait for their receipt, in bytes; then its reads stop.
     pub publishes_in_flight_bytes_max: usize,
+    /// The same of all clients of the process, in bytes; then each may have one in flight.
+    pub all_publishes_in_flight_bytes_max: usize,
     /// Replies that one client has not read, in bytes; then its reads stop.
     pub replies_bytes_max: usize,
     /// Without progress for that long, a client that doesn't read its replies is closed with 1013.
@@ -108,6 +110,7 @@ impl Default for Config {
             linger_timeout: Duration::from_secs(2),
             drain_timeout: Duration::from_secs(10),
             publishes_in_flight_bytes_max: 64 * MIB,
+            all_publishes_in_flight_bytes_max: 1024 * MIB,
             replies_bytes_max: 16 * MIB,
             replies_timeout: Duration::from_secs(30),
             held_deliveries_bytes_max: 8 * MIB,
@@ -245,6 +248,10 @@ impl Config {
         bytes(
             "webSocketMaxPublishBytesInFlight",
             &mut self.publishes_in_flight_bytes_max,
+        );
+        bytes(
+            "webSocketMaxPublishBytesInFlightOfAll",
+            &mut self.all_publishes_in_flight_bytes_max,
         );
         bytes("webSocketMaxReplyBytes", &mut self.replies_bytes_max);
         bytes(

@@ -509,7 +509,8 @@ fn the_bounds_of_this_service() {
         "webSocketHandshakeTimeoutMillis=1\nwebSocketDrainTimeoutMillis=2\n\
          webSocketLingerTimeoutMillis=3\nwebSocketReplyTimeoutMillis=4\n\
          webSocketMaxPublishBytesInFlight=5\nwebSocketMaxReplyBytes=6\n\
-         webSocketMaxHeldDeliveryBytes=7\nwebSocketMaxIncompleteMessageBytes=8",
+         webSocketMaxHeldDeliveryBytes=7\nwebSocketMaxIncompleteMessageBytes=8\n\
+         webSocketMaxPublishBytesInFlightOfAll=9",
     );
     let expected = Config {
         handshake_timeout: Duration::from_millis(1),
@@ -520,6 +521,7 @@ fn the_bounds_of_this_service() {
         replies_bytes_max: 6,
         held_deliveries_bytes_max: 7,
         incomplete_messages_bytes_max: 8,
+        all_publishes_in_flight_bytes_max: 9,
         ..load(MINIMAL).unwrap()
     };
     assert_eq!(config.unwrap(), expected);

@@ -314,6 +314,12 @@ impl Pulsar {
         self.halves.len()
     }
 
+    /// Bytes of all publishes in flight, of all producers.
+    #[must_use]
+    pub fn publishes_bytes(&self) -> usize {
+        self.segments.bytes_in_flight()
+    }
+
     /// Bytes of a producer's publishes that have no outcome yet.
     #[must_use]
     pub fn in_flight_bytes(&self, link: Link) -> usize {

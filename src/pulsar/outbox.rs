@@ -52,6 +52,8 @@ pub(super) struct Segments {
     segments: SlotMap<SegmentKey, Segment>,
     /// Empty handles on chunks without room. `retired.len() <= RETIRED_MAX`.
     retired: VecDeque<BytesMut>,
+    /// Bytes of all frames in flight.
+    bytes_in_flight: usize,
 }
 
 #[derive(Debug)]
@@ -69,9 +71,15 @@ impl Segments {
             return;
         };
         segment.frames_in_flight -= 1;
+        self.bytes_in_flight -= frame.len();
         if segment.frames_in_flight == 0 && segment.bytes.is_some() {
             self.segments.remove(frame.segment);
         }
+    }
+
+    /// Bytes of all frames in flight.
+    pub(super) const fn bytes_in_flight(&self) -> usize {
+        self.bytes_in_flight
     }
 
     /// A frame's bytes, unless they still lie in a tail.
@@ -156,6 +164,7 @@ impl Outbox {
         });
         if let Some(segment) = segments.segments.get_mut(segment) {
             segment.frames_in_flight += 1;
+            segments.bytes_in_flight += self.tail.len() - offset;
         }
         Ok(FrameRef {
             segment,

@@ -48,7 +48,7 @@ use self::{
 use crate::{
     config::{Config, Driver},
     control::Control,
-    shard::IncompleteBudget,
+    shard::Budgets,
 };
 
 /// How a running service came to its end.
@@ -133,7 +133,7 @@ impl Running {
             .map_err(|error| StartError::os("can't start a thread", error))?;
         let zone = jiff::tz::TimeZone::system();
         let clock = Clock::start();
-        let incomplete = Arc::new(IncompleteBudget::new(config.incomplete_messages_bytes_max));
+        let budgets = Budgets::new(&config);
         let (event_sender, events) = unbounded();
 
         let balance = Balance::new(layout.len(), config.connections_max);
@@ -148,7 +148,7 @@ impl Running {
                 config: config.clone(),
                 clock,
                 control: control.clone(),
-                incomplete: incomplete.clone(),
+                budgets: budgets.clone(),
                 events: event_sender.clone(),
                 balance: balance.clone(),
                 inbox,

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     config::Config,
     control::Control,
-    shard::{IncompleteBudget, Shard},
+    shard::{Budgets, Shard},
 };
 
 /// What each shard's thread begins with.
@@ -30,7 +30,7 @@ pub(super) struct Seat {
     pub(super) config: Arc<Config>,
     pub(super) clock: Clock,
     pub(super) control: Control,
-    pub(super) incomplete: Arc<IncompleteBudget>,
+    pub(super) budgets: Budgets,
     pub(super) events: Sender<Event>,
     pub(super) balance: Balance,
     /// What this shard is told.
@@ -71,7 +71,7 @@ fn run(seat: Seat) -> bool {
         return false;
     };
     let shard =
-        Shard::new(seat.config.clone(), seat.index, seat.seed, seat.zone).sharing(seat.incomplete);
+        Shard::new(seat.config.clone(), seat.index, seat.seed, seat.zone).sharing(seat.budgets);
     ring.block_on(async {
         let core = Rc::new(Core::new(
             shard,

@@ -2,6 +2,7 @@
 
 use super::{
     Effect, Shard, Timer,
+    budget::Lease,
     client::{Open, Phase},
     outbox::Outbox,
 };
@@ -33,6 +34,7 @@ impl Shard {
                 &client.outbox,
                 &self.pulsar,
                 &self.config,
+                &mut self.publishes,
                 self.draining.is_on(),
             ),
             Phase::Head | Phase::Opening(_) => false,
@@ -74,12 +76,14 @@ impl Shard {
 }
 
 /// Whether the client's further messages have to wait: it does not read its replies, or as much of
-/// it is in flight as may be. One message more than the limit is always let in.
+/// it is in flight as may be. One message more than the limit is always let in. When the process has
+/// used up its budget, one in flight is left to each client: its receipt lets the client go on.
 pub(super) fn must_wait(
     open: &Open,
     outbox: &Outbox,
     pulsar: &Pulsar,
     config: &Config,
+    publishes: &mut Lease,
     draining: bool,
 ) -> bool {
     if outbox.len() > config.replies_bytes_max {
@@ -89,5 +93,9 @@ pub(super) fn must_wait(
         return false;
     };
     let in_flight = pulsar.in_flight_bytes(open.session.link()) + producer.context_bytes();
-    draining || in_flight > config.publishes_in_flight_bytes_max
+    if draining || in_flight > config.publishes_in_flight_bytes_max {
+        return true;
+    }
+    publishes.set(pulsar.publishes_bytes());
+    in_flight > 0 && !publishes.is_covered()
 }

@@ -93,7 +93,14 @@ impl Shard {
         let mut input = ws::Input::new(bytes);
         let draining = self.draining.is_on();
         let stop = loop {
-            if must_wait(open, &client.outbox, &self.pulsar, &self.config, draining) {
+            if must_wait(
+                open,
+                &client.outbox,
+                &self.pulsar,
+                &self.config,
+                &mut self.publishes,
+                draining,
+            ) {
                 break Stop::Pause;
             }
             let out = &mut client.outbox.bytes;

@@ -8,6 +8,7 @@
 
 mod access_log;
 mod broker;
+mod budget;
 mod client;
 mod deadlines;
 mod deliveries;
@@ -37,13 +38,13 @@ use crate::{
     timer::Timers,
 };
 use access_log::AccessLog;
+use budget::Lease;
 use client::Client;
 use deadlines::Timer;
-use incomplete::Incomplete;
 use outbox::Buffers;
 
+pub use budget::Budgets;
 pub use effect::Effect;
-pub use incomplete::IncompleteBudget;
 
 /// What the surface speaks of, so that its driver needs to know no layer below.
 pub use crate::{
@@ -68,7 +69,9 @@ pub struct Shard {
     /// Clients whose reason to wait is gone; looked at when the call at hand is done.
     resumable: Vec<SessionKey>,
     /// Bytes of messages that have not arrived whole, of all clients.
-    incomplete: Incomplete,
+    incomplete: Lease,
+    /// Bytes of publishes that have no receipt, of all clients.
+    publishes: Lease,
     draining: drain::State,
     access_log: AccessLog,
 }
@@ -79,7 +82,7 @@ impl Shard {
     #[must_use]
     pub fn new(config: Arc<Config>, index: usize, seed: u64, zone: jiff::tz::TimeZone) -> Self {
         tracing::debug!(shard = index, "shard made");
-        let budget = IncompleteBudget::new(config.incomplete_messages_bytes_max);
+        let budgets = Budgets::new(&config);
         Self {
             clients: SlotMap::with_key(),
             pulsar: Pulsar::new(pulsar::Settings::from(&*config), seed),
@@ -90,18 +93,20 @@ impl Shard {
             effects: VecDeque::new(),
             buffers: Buffers::default(),
             resumable: Vec::new(),
-            incomplete: Incomplete::new(Arc::new(budget)),
+            incomplete: Lease::new(budgets.incomplete),
+            publishes: Lease::new(budgets.publishes),
             draining: drain::State::No,
             access_log: AccessLog::new(),
             config,
         }
     }
 
-    /// The same shard with a part in the process's budget instead of one of its own. To be called
+    /// The same shard with a part in the process's budgets instead of its own ones. To be called
     /// before anybody is accepted.
     #[must_use]
-    pub fn sharing(mut self, budget: Arc<IncompleteBudget>) -> Self {
-        self.incomplete = Incomplete::new(budget);
+    pub fn sharing(mut self, budgets: Budgets) -> Self {
+        self.incomplete = Lease::new(budgets.incomplete);
+        self.publishes = Lease::new(budgets.publishes);
         self
     }
 
@@ -270,6 +275,7 @@ impl Shard {
                 break;
             }
         }
+        self.publishes.set(self.pulsar.publishes_bytes());
         self.check_drained();
     }
 }

@@ -30,6 +30,32 @@ fn publishes_in_flight_stop_the_reads_until_receipts_come() {
     assert_eq!(count(&world.written(client), r#""result":"ok""#), 10);
 }
 
+#[test]
+fn when_the_process_has_enough_in_flight_each_client_keeps_one() {
+    let mut world = World::new(Config {
+        all_publishes_in_flight_bytes_max: 3000,
+        ..Config::default()
+    });
+    let busy = world.open(PRODUCER);
+    for _ in 0..5 {
+        world.publish(busy, 1000);
+    }
+    assert_eq!(world.sends.len(), 3, "the last one may exceed the bound");
+    let other = world.open(PRODUCER);
+    for _ in 0..5 {
+        world.publish(other, 1000);
+    }
+    assert_eq!(world.sends.len(), 4, "one of the other's");
+    assert!(!world.shard.reads_client(busy) && !world.shard.reads_client(other));
+    for _ in 0..10 {
+        world.receipts(1);
+    }
+    assert!(world.shard.reads_client(busy) && world.shard.reads_client(other));
+    for client in [busy, other] {
+        assert_eq!(count(&world.written(client), r#""result":"ok""#), 5);
+    }
+}
+
 /// A producer whose replies are not read, paused by them, with a write under way.
 fn deaf(config: Config) -> (World, SessionKey) {
     let mut world = World::new(Config {

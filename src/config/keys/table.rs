@@ -286,6 +286,13 @@ const BOUNDS: &[Key] = &[
         "publishes of one client that wait for their receipt; then its reads stop",
     ),
     key(
+        "webSocketMaxPublishBytesInFlightOfAll",
+        Positive("bytes"),
+        "1073741824",
+        Honoured,
+        "the same of all clients of the process; then each may have one in flight",
+    ),
+    key(
         "webSocketMaxReplyBytes",
         Positive("bytes"),
         "16777216",
