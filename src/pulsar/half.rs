@@ -110,6 +110,8 @@ impl Pulsar {
         };
         if let Some((spec, _)) = &mut consumer {
             spec.held_bytes_max = self.settings.held_bytes_max;
+            spec.shard_held_bytes_max = self.settings.shard_held_bytes_max;
+            spec.shard_held = self.held.clone();
         }
         let key = self.halves.insert_with_key(|key| {
             let id = wire_id(key);

@@ -36,8 +36,10 @@ mod tests;
 pub mod wire;
 
 use std::{
+    cell::Cell,
     collections::{BTreeMap, VecDeque},
     net::SocketAddr,
+    rc::Rc,
     time::Duration,
 };
 
@@ -83,6 +85,8 @@ pub struct Settings {
     pub lookups_max: usize,
     /// Bytes of deliveries held for one session; then its broker gets no permits.
     pub held_bytes_max: usize,
+    /// The same of all sessions.
+    pub shard_held_bytes_max: usize,
 }
 
 impl Default for Settings {
@@ -96,6 +100,7 @@ impl Default for Settings {
             message_bytes_max: wire::MESSAGE_BYTES_MAX_DEFAULT,
             lookups_max: 500,
             held_bytes_max: 8 << 20,
+            shard_held_bytes_max: 256 << 20,
         }
     }
 }
@@ -243,6 +248,8 @@ pub struct Pulsar {
     segments: Segments,
     /// Publishes of producers that are not at a broker. Nothing of it is ever written.
     parked: Outbox,
+    /// Bytes of deliveries held for all sessions.
+    held: Rc<Cell<usize>>,
     timers: Timers<Timer>,
     events: VecDeque<Event<'static>>,
     effects: VecDeque<Effect>,
@@ -265,6 +272,7 @@ impl Pulsar {
             requests: Requests::default(),
             segments: Segments::default(),
             parked: Outbox::default(),
+            held: Rc::default(),
             timers: Timers::new(),
             events: VecDeque::new(),
             effects: VecDeque::new(),

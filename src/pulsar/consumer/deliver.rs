@@ -9,6 +9,7 @@ use super::{
     acks::Acks,
     bits::Bits,
     entry::{Cursor, Entry, Found, Shape},
+    load::Load,
     outstanding::{Known, Outstanding},
     permits::Permits,
     put_error_ack, put_flow,
@@ -71,7 +72,7 @@ impl Consumer {
                     metadata,
                     payload,
                 });
-        tracker.flow(self.held.bytes(), Some(out));
+        tracker.flow(self.held.load(), Some(out));
         entry
     }
 
@@ -80,7 +81,7 @@ impl Consumer {
     pub fn handle_corrupt(&mut self, command: &MessageCommand<'_>, out: &mut BytesMut) {
         self.tracker
             .discard(command, 1, ValidationError::ChecksumMismatch, out);
-        self.tracker.flow(self.held.bytes(), Some(out));
+        self.tracker.flow(self.held.load(), Some(out));
     }
 }
 
@@ -193,10 +194,10 @@ impl Tracker {
     }
 
     /// Passes permits on to the broker when there are enough.
-    pub(super) fn flow(&mut self, held_bytes: usize, out: Option<&mut BytesMut>) {
+    pub(super) fn flow(&mut self, held: Load, out: Option<&mut BytesMut>) {
         if let Some(out) = out
             && self.attached
-            && let Some(permits) = self.permits.take(held_bytes)
+            && let Some(permits) = self.permits.take(held)
         {
             put_flow(out, self.id, permits);
         }

@@ -5,10 +5,11 @@
 //! that can't be delivered now is copied out of there, since a broker's socket is never kept waiting
 //! for one session. Whether a message may be delivered is not decided here.
 
-use std::collections::VecDeque;
+use std::{cell::Cell, collections::VecDeque, rc::Rc};
 
 use super::{
     bits::Bits,
+    load::{HeldBytes, Load},
     wire::{Metadata, Single, next_metadata_property, next_single_property},
 };
 use crate::{
@@ -148,7 +149,7 @@ pub(super) fn delivery<'a>(
 pub(super) struct Held {
     entries: VecDeque<HeldEntry>,
     /// Of all messages that wait.
-    bytes: usize,
+    bytes: HeldBytes,
     spare: Vec<Vec<u8>>,
     /// Capacity of all of them.
     spare_bytes: usize,
@@ -189,6 +190,14 @@ impl HeldEntry {
 }
 
 impl Held {
+    /// Nothing yet; what waits counts into the sum of the shard.
+    pub(super) fn counted_into(shard: Rc<Cell<usize>>) -> Self {
+        Self {
+            bytes: HeldBytes::new(shard),
+            ..Self::default()
+        }
+    }
+
     /// Takes over what is left of an entry.
     pub(super) fn push(&mut self, entry: Entry<'_>) {
         let mut buffer = self.spare.pop().unwrap_or_default();
@@ -211,7 +220,7 @@ impl Held {
         if held.is_exhausted() {
             self.keep_spare(held.buffer);
         } else {
-            self.bytes += held.bytes();
+            self.bytes.add(held.bytes());
             self.entries.push_back(held);
         }
     }
@@ -227,7 +236,7 @@ impl Held {
         if let Some(front) = self.entries.front_mut() {
             let before = front.bytes();
             front.cursor = cursor;
-            self.bytes -= before.saturating_sub(front.bytes());
+            self.bytes.remove(before.saturating_sub(front.bytes()));
         }
     }
 
@@ -268,7 +277,7 @@ impl Held {
         while let Some(entry) = self.entries.pop_front() {
             permits += self.forget(entry);
         }
-        debug_assert_eq!(self.bytes, 0, "all bytes belonged to entries");
+        debug_assert_eq!(self.bytes.load().own, 0, "all bytes belonged to entries");
         permits
     }
 
@@ -277,12 +286,12 @@ impl Held {
         self.entries.iter().find(|entry| !entry.is_exhausted())
     }
 
-    pub(super) const fn bytes(&self) -> usize {
-        self.bytes
+    pub(super) fn load(&self) -> Load {
+        self.bytes.load()
     }
 
     fn forget(&mut self, entry: HeldEntry) -> u32 {
-        self.bytes -= entry.bytes();
+        self.bytes.remove(entry.bytes());
         let permits = entry.shape.sent_from(entry.cursor.index);
         self.keep_spare(entry.buffer);
         permits

@@ -20,6 +20,7 @@ mod acks;
 mod bits;
 mod deliver;
 mod entry;
+mod load;
 mod outstanding;
 mod permits;
 mod redelivery;
@@ -34,6 +35,7 @@ use self::{
     acks::Acks,
     deliver::Tracker,
     entry::{Held, delivery},
+    load::Load,
     outstanding::{Outstanding, Tell},
     permits::Permits,
     redelivery::{Patience, Rejections},
@@ -92,13 +94,18 @@ impl Consumer {
             session,
             name,
             subscription,
+            held: Held::counted_into(spec.shard_held.clone()),
             tracker: Tracker {
                 id,
                 attached: false,
                 epoch: 0,
                 start: spec.start,
                 taken: None,
-                permits: Permits::new(spec.receiver_queue_size, spec.held_bytes_max),
+                permits: Permits::new(
+                    spec.receiver_queue_size,
+                    spec.held_bytes_max,
+                    spec.shard_held_bytes_max,
+                ),
                 outstanding: Outstanding::default(),
                 acks: Acks::default(),
                 rejections: Rejections::new(spec.negative_ack_delay),
@@ -106,7 +113,6 @@ impl Consumer {
                 stats: Stats::default(),
                 spec,
             },
-            held: Held::default(),
             end_of_topic: false,
             again: Vec::new(),
         }
@@ -194,7 +200,7 @@ impl Consumer {
         let mut out = Some(out);
         let cursor = &mut entry.cursor;
         let found = tracker.next(now, &entry.shape, cursor, entry.payload, out.as_deref_mut());
-        tracker.flow(self.held.bytes(), out);
+        tracker.flow(self.held.load(), out);
         Some(delivery(
             &entry.shape,
             &found?,
@@ -227,7 +233,7 @@ impl Consumer {
                 break found;
             }
         };
-        self.tracker.flow(self.held.bytes(), out);
+        self.tracker.flow(self.held.load(), out);
         let front = self.held.front()?;
         Some(delivery(
             &front.shape,
@@ -246,8 +252,8 @@ impl Consumer {
 
     /// Bytes of the messages that are held.
     #[must_use]
-    pub const fn held_bytes(&self) -> usize {
-        self.held.bytes()
+    pub fn held_bytes(&self) -> usize {
+        self.held.load().own
     }
 
     /// The client is done with a message. Tells whether it was outstanding.
@@ -291,7 +297,7 @@ impl Consumer {
             if tracker.acks.is_full() {
                 tracker.acks.flush(tracker.id, out);
             }
-            tracker.flow(self.held.bytes(), Some(out));
+            tracker.flow(self.held.load(), Some(out));
         }
         Ok(removed)
     }
@@ -419,7 +425,7 @@ impl Consumer {
             put_redeliver(out, tracker.id, entries);
         }
         tracker.permits.give_back(self.held.release(&self.again));
-        tracker.flow(self.held.bytes(), Some(out));
+        tracker.flow(self.held.load(), Some(out));
         released
     }
 
@@ -436,7 +442,7 @@ impl Consumer {
         }
         let released = tracker.outstanding.release_all();
         tracker.permits.give_back(self.held.clear());
-        tracker.flow(0, Some(out));
+        tracker.flow(Load::default(), Some(out));
         released
     }
 

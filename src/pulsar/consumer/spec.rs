@@ -1,6 +1,6 @@
 //! What a consumer or reader is to be, in the terms of the broker.
 
-use std::time::Duration;
+use std::{cell::Cell, rc::Rc, time::Duration};
 
 use crate::{
     pulsar::{
@@ -77,6 +77,10 @@ pub struct ConsumerSpec {
     pub(super) partition: Option<u32>,
     /// The broker gets no permits while messages of more bytes are held.
     pub(in crate::pulsar) held_bytes_max: usize,
+    /// The same for all sessions of the shard.
+    pub(in crate::pulsar) shard_held_bytes_max: usize,
+    /// How much those hold.
+    pub(in crate::pulsar) shard_held: Rc<Cell<usize>>,
 }
 
 impl ConsumerSpec {
@@ -114,6 +118,8 @@ impl From<&consumer::Spec> for ConsumerSpec {
             is_reader: false,
             partition: partition_of(&spec.topic),
             held_bytes_max: usize::MAX,
+            shard_held_bytes_max: usize::MAX,
+            shard_held: Rc::default(),
         }
     }
 }
@@ -148,6 +154,8 @@ impl TryFrom<&reader::Spec> for ConsumerSpec {
             is_reader: true,
             partition: partition_of(&spec.topic),
             held_bytes_max: usize::MAX,
+            shard_held_bytes_max: usize::MAX,
+            shard_held: Rc::default(),
         })
     }
 }
