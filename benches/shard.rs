@@ -5,6 +5,8 @@
 //! difference between `publish` and `kernels` is what the shard itself costs: sessions, sequence ids, frames in flight,
 //! routing. Buffers are prepared outside the measured time.
 
+#[path = "../tests/sim/agree.rs"]
+mod agree;
 #[path = "../tests/sim/proto.rs"]
 mod proto;
 #[allow(
@@ -134,37 +136,12 @@ impl World {
 
 /// A broker that agrees to everything.
 fn answer(command: proto::BaseCommand) -> Option<proto::BaseCommand> {
-    let mut answer = proto::BaseCommand::default();
-    if command.connect.is_some() {
-        answer.connected = Some(proto::Connected {
-            server_version: "bench".to_owned(),
-            protocol_version: Some(21),
-            max_message_size: Some(5 << 20),
-        });
-    } else if let Some(asked) = command.partition_metadata {
-        answer.partition_metadata_response = Some(proto::PartitionMetadataResponse {
-            partitions: Some(0),
-            request_id: asked.request_id,
-            response: Some(0),
-            ..Default::default()
-        });
-    } else if let Some(asked) = command.lookup {
-        answer.lookup_response = Some(proto::LookupResponse {
-            broker_service_url: Some("pulsar://127.0.0.1:6650".to_owned()),
-            response: Some(1),
-            request_id: asked.request_id,
-            authoritative: Some(true),
-            ..Default::default()
-        });
-    } else if let Some(asked) = command.producer {
-        answer.producer_success = Some(proto::ProducerSuccess {
-            request_id: asked.request_id,
-            producer_name: "bench-0-1".to_owned(),
-            last_sequence_id: Some(-1),
-            producer_ready: Some(true),
-        });
-    } else if let Some(sent) = command.send {
-        answer.send_receipt = Some(proto::SendReceipt {
+    if let Some(answer) = agree::agree(&command, 6650) {
+        return Some(answer);
+    }
+    let sent = command.send?;
+    Some(proto::BaseCommand {
+        send_receipt: Some(proto::SendReceipt {
             producer_id: sent.producer_id,
             sequence_id: sent.sequence_id,
             message_id: Some(proto::MessageIdData {
@@ -173,11 +150,9 @@ fn answer(command: proto::BaseCommand) -> Option<proto::BaseCommand> {
                 partition: Some(-1),
                 ..Default::default()
             }),
-        });
-    } else {
-        return None;
-    }
-    Some(answer)
+        }),
+        ..Default::default()
+    })
 }
 
 fn publishes(payload_bytes: usize) -> Vec<u8> {

@@ -6,6 +6,8 @@
     reason = "a test that can't go on fails, in its helpers too; a slow client sleeps"
 )]
 
+#[path = "sim/agree.rs"]
+mod agree;
 #[allow(
     dead_code,
     reason = "the simulation's commands, of which some are used here"
@@ -95,43 +97,16 @@ fn agree(mut stream: TcpStream, port: u16) {
 }
 
 fn answer(asked: wire::BaseCommand, port: u16) -> Option<wire::BaseCommand> {
-    let mut answer = wire::BaseCommand::default();
-    if asked.connect.is_some() {
-        answer.connected = Some(wire::Connected {
-            server_version: "test".into(),
-            protocol_version: Some(21),
-            max_message_size: Some(5 << 20),
-        });
-    } else if let Some(asked) = asked.partition_metadata {
-        answer.partition_metadata_response = Some(wire::PartitionMetadataResponse {
-            partitions: Some(0),
-            request_id: asked.request_id,
-            response: Some(0),
-            ..Default::default()
-        });
-    } else if let Some(asked) = asked.lookup {
-        answer.lookup_response = Some(wire::LookupResponse {
-            broker_service_url: Some(format!("pulsar://127.0.0.1:{port}")),
-            response: Some(1),
-            request_id: asked.request_id,
-            authoritative: Some(true),
-            ..Default::default()
-        });
-    } else if let Some(asked) = asked.producer {
-        answer.producer_success = Some(wire::ProducerSuccess {
-            request_id: asked.request_id,
-            producer_name: "p".into(),
-            last_sequence_id: Some(-1),
-            producer_ready: Some(true),
-        });
-    } else if let Some(asked) = asked.close_producer {
-        answer.success = Some(wire::Success {
-            request_id: asked.request_id,
-        });
-    } else {
-        return None;
+    if let Some(answer) = agree::agree(&asked, port) {
+        return Some(answer);
     }
-    Some(answer)
+    let asked = asked.close_producer?;
+    Some(wire::BaseCommand {
+        success: Some(wire::Success {
+            request_id: asked.request_id,
+        }),
+        ..Default::default()
+    })
 }
 
 /// A ping, masked with zeros.

@@ -2,6 +2,8 @@
 //! deadline. What chance finds is the simulation's business; here stands what must be so.
 
 mod access_log;
+#[path = "../sim/agree.rs"]
+mod agree;
 mod draining;
 mod flow;
 mod handshake;

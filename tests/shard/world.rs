@@ -12,7 +12,7 @@ use pulsar_ws_fast::{
     ws::frame::{Header, Opcode},
 };
 
-use super::wire;
+use super::{agree::agree, wire};
 
 pub(crate) const PRODUCER: &str = "/ws/v2/producer/persistent/public/default/t";
 pub(crate) const CONSUMER: &str = "/ws/v2/consumer/persistent/public/default/t/s";
@@ -310,36 +310,11 @@ impl World {
     }
 
     fn answer(&mut self, asked: wire::BaseCommand) {
+        if let Some(answer) = agree(&asked, 6650) {
+            return self.tell(answer);
+        }
         let mut answer = wire::BaseCommand::default();
-        if asked.connect.is_some() {
-            answer.connected = Some(wire::Connected {
-                server_version: "test".into(),
-                protocol_version: Some(21),
-                max_message_size: Some(5 << 20),
-            });
-        } else if let Some(asked) = asked.partition_metadata {
-            answer.partition_metadata_response = Some(wire::PartitionMetadataResponse {
-                partitions: Some(0),
-                request_id: asked.request_id,
-                response: Some(0),
-                ..Default::default()
-            });
-        } else if let Some(asked) = asked.lookup {
-            answer.lookup_response = Some(wire::LookupResponse {
-                broker_service_url: Some("pulsar://127.0.0.1:6650".into()),
-                response: Some(1),
-                request_id: asked.request_id,
-                authoritative: Some(true),
-                ..Default::default()
-            });
-        } else if let Some(asked) = asked.producer {
-            answer.producer_success = Some(wire::ProducerSuccess {
-                request_id: asked.request_id,
-                producer_name: "p".into(),
-                last_sequence_id: Some(-1),
-                producer_ready: Some(true),
-            });
-        } else if let Some(asked) = asked.subscribe {
+        if let Some(asked) = asked.subscribe {
             self.consumer_id = asked.consumer_id;
             answer.success = Some(success(asked.request_id));
         } else if let Some(asked) = asked.close_producer {
@@ -364,6 +339,10 @@ impl World {
         } else {
             return;
         }
+        self.tell(answer);
+    }
+
+    fn tell(&mut self, answer: wire::BaseCommand) {
         let mut out = Vec::new();
         wire::put_frame(&mut out, answer, None);
         if let Some(connection) = self.connection {
