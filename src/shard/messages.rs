@@ -90,6 +90,8 @@ impl Shard {
             return 0;
         };
         self.buffers.provide(&mut client.outbox);
+        let room = self.rooms.take();
+        self.rooms.put(open.ws.lend(room));
         let mut input = ws::Input::new(bytes);
         let draining = self.draining.is_on();
         let stop = loop {
@@ -156,6 +158,7 @@ impl Shard {
             }
         };
         let left = input.remaining();
+        self.rooms.put(open.ws.give_back());
         match stop {
             Stop::Empty => {}
             Stop::Pause => client.paused = true,

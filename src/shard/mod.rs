@@ -66,6 +66,8 @@ pub struct Shard {
     timers: Timers<Timer>,
     effects: VecDeque<Effect>,
     buffers: Buffers,
+    /// Lent to WebSockets for messages that arrive in parts.
+    rooms: Buffers,
     /// Clients whose reason to wait is gone; looked at when the call at hand is done.
     resumable: Vec<SessionKey>,
     /// Bytes of messages that have not arrived whole, of all clients.
@@ -91,7 +93,8 @@ impl Shard {
             time: TimeFormat::new(zone),
             timers: Timers::new(),
             effects: VecDeque::new(),
-            buffers: Buffers::default(),
+            buffers: Buffers::for_outboxes(),
+            rooms: Buffers::for_parts(),
             resumable: Vec::new(),
             incomplete: Lease::new(budgets.incomplete),
             publishes: Lease::new(budgets.publishes),

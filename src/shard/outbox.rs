@@ -1,5 +1,7 @@
 //! What waits to be written to a client, and the buffers it waits in.
 
+use crate::ws::ROOM_BYTES_MAX;
+
 /// Bytes waiting for one client. The writer takes them all at once; what comes meanwhile gathers
 /// in another buffer, so that each write carries everything a turn produced.
 #[derive(Debug, Default)]
@@ -50,31 +52,53 @@ impl Outbox {
     }
 }
 
-/// Empty buffers for outboxes: an idle client holds none.
-#[derive(Debug, Default)]
+/// Empty buffers of which an idle client holds none: those of outboxes, and those in which messages are put together
+/// that arrive in parts.
+#[derive(Debug)]
 pub(super) struct Buffers {
     free: Vec<Vec<u8>>,
     /// Capacity of all of them.
     free_bytes: usize,
+    /// Larger ones are not kept: one large message should not hold its memory for good.
+    bytes_max: usize,
 }
 
 impl Buffers {
     /// More than that many are not kept; a burst's memory goes back.
     const FREE_MAX: usize = 256;
-    /// Larger ones are not kept: one large delivery should not hold its memory for good. It is as
-    /// large as a buffer gets that has doubled until it held the deliveries that may be unwritten,
-    /// and one more.
-    const BYTES_MAX: usize = 512 * 1024;
     /// All of them together.
     const FREE_BYTES_MAX: usize = 16 * 1024 * 1024;
+    /// As large as an outbox's buffer gets that has doubled until it held the deliveries that may be unwritten, and
+    /// one more.
+    const OUTBOX_BYTES_MAX: usize = 512 * 1024;
+
+    pub(super) const fn for_outboxes() -> Self {
+        Self::keeping(Self::OUTBOX_BYTES_MAX)
+    }
+
+    pub(super) const fn for_parts() -> Self {
+        Self::keeping(ROOM_BYTES_MAX)
+    }
+
+    const fn keeping(bytes_max: usize) -> Self {
+        Self {
+            free: Vec::new(),
+            free_bytes: 0,
+            bytes_max,
+        }
+    }
+
+    /// One with capacity, or else one that will get it.
+    pub(super) fn take(&mut self) -> Vec<u8> {
+        let buffer = self.free.pop().unwrap_or_default();
+        self.free_bytes -= buffer.capacity();
+        buffer
+    }
 
     /// Sees that the outbox has a buffer with capacity before something is appended.
     pub(super) fn provide(&mut self, outbox: &mut Outbox) {
-        if outbox.bytes.capacity() == 0
-            && let Some(buffer) = self.free.pop()
-        {
-            self.free_bytes -= buffer.capacity();
-            outbox.bytes = buffer;
+        if outbox.bytes.capacity() == 0 {
+            outbox.bytes = self.take();
         }
     }
 
@@ -89,7 +113,7 @@ impl Buffers {
     pub(super) fn put(&mut self, mut buffer: Vec<u8>) {
         let bytes = buffer.capacity();
         if self.free.len() < Self::FREE_MAX
-            && (1..=Self::BYTES_MAX).contains(&bytes)
+            && (1..=self.bytes_max).contains(&bytes)
             && self.free_bytes + bytes <= Self::FREE_BYTES_MAX
         {
             buffer.clear();
@@ -122,10 +146,10 @@ mod tests {
 
     #[test]
     fn buffers_come_round_unless_too_large() {
-        let mut buffers = Buffers::default();
+        let mut buffers = Buffers::for_outboxes();
         let mut outbox = Outbox::default();
         buffers.put(Vec::with_capacity(100));
-        buffers.put(Vec::with_capacity(Buffers::BYTES_MAX + 1));
+        buffers.put(Vec::with_capacity(Buffers::OUTBOX_BYTES_MAX + 1));
         buffers.provide(&mut outbox);
         assert_eq!(outbox.bytes.capacity(), 100);
         buffers.reclaim(&mut outbox);
@@ -134,18 +158,18 @@ mod tests {
 
     #[test]
     fn free_buffers_are_bounded_in_sum() {
-        let mut buffers = Buffers::default();
+        let mut buffers = Buffers::for_outboxes();
         for _ in 0..2 * Buffers::FREE_MAX {
-            buffers.put(Vec::with_capacity(Buffers::BYTES_MAX));
+            buffers.put(Vec::with_capacity(Buffers::OUTBOX_BYTES_MAX));
         }
         assert_eq!(
             buffers.free.len(),
-            Buffers::FREE_BYTES_MAX / Buffers::BYTES_MAX
+            Buffers::FREE_BYTES_MAX / Buffers::OUTBOX_BYTES_MAX
         );
         buffers.provide(&mut Outbox::default());
         assert_eq!(
             buffers.free_bytes,
-            Buffers::FREE_BYTES_MAX - Buffers::BYTES_MAX
+            Buffers::FREE_BYTES_MAX - Buffers::OUTBOX_BYTES_MAX
         );
     }
 }

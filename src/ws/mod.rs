@@ -17,8 +17,9 @@ pub use violation::Violation;
 use crate::codec::mask::{mask, mask_append, rotate};
 use frame::{HEADER_BYTES_MAX, Header, Opcode};
 
-/// Room that an assembly keeps from one message to the next while more input is at hand.
-const ASSEMBLY_KEPT_BYTES: usize = 64 * 1024;
+/// Room of which more is given back at the end of a message, since one large message should not hold its memory for
+/// good.
+pub const ROOM_BYTES_MAX: usize = 64 * 1024;
 
 /// The most room that a frame gets on the word of its header alone; what goes beyond has to arrive.
 const TRUSTED_BYTES: usize = 64 * 1024;
@@ -62,7 +63,8 @@ pub enum Incoming<'a> {
 /// One client's WebSocket.
 ///
 /// Give each run of received bytes to [`next_message`](Self::next_message) as an [`Input`] and call it until it
-/// returns `None`: the input is then consumed whole. It is fine to stop earlier and to come back with the rest. What
+/// returns `None`: the input is then consumed whole. It is fine to stop earlier and to come back with the rest. In
+/// either case [`give_back`](Self::give_back) is to follow, so that a WebSocket between messages holds no memory. What
 /// has to be answered (pongs, the echo of a close) is appended to `out` in the order of arrival. After a
 /// [`Violation`] the caller closes with its code and reason; from then on, as after the client's close, whatever
 /// still arrives is swallowed.
@@ -81,7 +83,7 @@ pub struct WebSocket {
     fragmented: Option<Data>,
     /// Payload bytes announced by the frames of the current data message.
     message_bytes: u64,
-    /// The unmasked bytes of a text message that does not lie whole in one input.
+    /// The unmasked bytes of a text message that does not lie whole in one input. Its room can be lent.
     assembly: Vec<u8>,
     /// How many bytes of `assembly` are known to be whole characters; never more than its length.
     checked_bytes: usize,
@@ -174,6 +176,24 @@ impl WebSocket {
         })
     }
 
+    /// Room for a message that does not lie whole in one input, where it holds none; else it comes back.
+    pub fn lend(&mut self, room: Vec<u8>) -> Vec<u8> {
+        if self.assembly.capacity() > 0 {
+            return room;
+        }
+        std::mem::replace(&mut self.assembly, room)
+    }
+
+    /// Gives room back for another WebSocket, unless a message is incomplete in it. A WebSocket to which none is lent
+    /// makes its own.
+    pub fn give_back(&mut self) -> Vec<u8> {
+        if self.incomplete_text() {
+            return Vec::new();
+        }
+        self.checked_bytes = 0;
+        std::mem::take(&mut self.assembly)
+    }
+
     /// The memory held for a message that is incomplete, in bytes.
     pub fn incomplete_bytes(&self) -> usize {
         self.assembly.capacity()
@@ -218,7 +238,7 @@ impl WebSocket {
         if !self.incomplete_text() {
             self.assembly.clear();
             self.checked_bytes = 0;
-            if self.assembly.capacity() > ASSEMBLY_KEPT_BYTES {
+            if self.assembly.capacity() > ROOM_BYTES_MAX {
                 self.assembly = Vec::new();
             }
         }
@@ -248,9 +268,6 @@ impl WebSocket {
                 found => return Ok(found),
             }
         }
-        if !self.incomplete_text() {
-            self.release();
-        }
         Ok(Found::Nothing)
     }
 
@@ -262,7 +279,7 @@ impl WebSocket {
                 .is_some_and(|frame| !frame.opcode.is_control() && frame.data == Data::Text)
     }
 
-    /// Gives back the assembly's memory: a socket between messages holds none.
+    /// Nothing will be put together any more.
     fn release(&mut self) {
         self.assembly = Vec::new();
         self.checked_bytes = 0;

@@ -52,6 +52,7 @@ impl Driven {
             self.seen.push(seen);
         }
         assert_eq!(input.remaining(), 0, "None means: consumed whole");
+        drop(self.machine.give_back());
     }
 
     fn feed_bytewise(&mut self, bytes: &[u8]) {
@@ -170,6 +171,27 @@ fn memory_is_held_only_while_a_message_is_incomplete() {
     driven.feed(&frame[200_000..]);
     assert_eq!(driven.seen, [Seen::Text(text)]);
     assert_eq!(driven.machine.incomplete_bytes(), 0);
+}
+
+#[test]
+fn lent_room_comes_back_with_the_end_of_the_message() {
+    let frame = client_frame(true, Opcode::Text, b"hello");
+    let mut driven = Driven::new();
+    let room = Vec::with_capacity(100);
+    let place = room.as_ptr();
+    assert_eq!(driven.machine.lend(room).capacity(), 0);
+    driven.feed(&frame[..8]);
+    assert_eq!(driven.machine.incomplete_bytes(), 100);
+    assert_eq!(driven.machine.lend(vec![1]), [1], "it has room");
+    let mut rest = frame[8..].to_vec();
+    let mut input = Input::new(&mut rest);
+    let (machine, out) = (&mut driven.machine, &mut driven.out);
+    while let Ok(Some(incoming)) = machine.next_message(&mut input, out) {
+        assert_eq!(incoming, Incoming::Text(&mut b"hello".to_owned()));
+    }
+    let room = machine.give_back();
+    assert_eq!(room.as_ptr(), place);
+    assert_eq!(machine.incomplete_bytes(), 0);
 }
 
 #[test]
