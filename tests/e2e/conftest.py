@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import subprocess
 import uuid
 
 import pulsar
@@ -12,7 +11,7 @@ import pytest
 
 from harness.client import Endpoints
 from harness.process import end_on_signals
-from harness.servers import Broker, JavaService, Ours, java
+from harness.servers import Broker, JavaService, Ours, java_publish
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -86,10 +85,4 @@ def cpp(broker):
 @pytest.fixture
 def java_only_client(broker):
     """Runs a step of `scripts/java/Publish.java`: what only the Java client can publish."""
-    def publish(what: str, topic: str) -> None:
-        subprocess.run(
-            [str(word) for word in [*java(heap_mb=128), "Publish", broker.url, what, topic]],
-            check=True, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT, timeout=60,
-        )
-
-    return publish
+    return lambda what, topic: java_publish(broker, what, topic)

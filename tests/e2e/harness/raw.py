@@ -37,7 +37,7 @@ class Answer:
 
 def request(port: int, path: str, method: str = "GET", headers: dict | None = None, version: str = "1.1") -> Answer:
     """One HTTP request; headers with the value None are left out of an upgrade."""
-    with _Stream(port) as stream:
+    with Stream(port) as stream:
         stream.ask(path, method, UPGRADE | (headers or {}), version)
         return stream.answer()
 
@@ -46,7 +46,7 @@ class RawWebSocket:
     """A WebSocket whose every frame is the test's own."""
 
     def __init__(self, port: int, path: str, headers: dict | None = None) -> None:
-        self.stream = _Stream(port)
+        self.stream = Stream(port)
         key = base64.b64encode(os.urandom(16)).decode()
         self.stream.ask(path, "GET", UPGRADE | {"Sec-WebSocket-Key": key} | (headers or {}), "1.1")
         self.upgrade = self.stream.answer()
@@ -71,15 +71,9 @@ class RawWebSocket:
 
     def read(self) -> tuple[int, bytes]:
         """The next frame: opcode and payload. The service must neither mask nor fragment it."""
-        first, second = self.stream.exactly(2)
+        first, opcode, payload = self.stream.frame()
         assert first & 0xF0 == 0x80, f"first byte {first:02x}"
-        size = second
-        if size == 126:
-            (size,) = struct.unpack(">H", self.stream.exactly(2))
-        elif size == 127:
-            (size,) = struct.unpack(">Q", self.stream.exactly(8))
-        assert second < 128, "masked"
-        return first & 0x0F, self.stream.exactly(size)
+        return opcode, payload
 
     def closed(self) -> tuple[int | None, str]:
         """The close frame's code (None when empty) and reason, 1006 when there is none; skips other frames."""
@@ -119,12 +113,14 @@ def frame(opcode: int, payload: bytes = b"", fin: bool = True, rsv: int = 0, mas
     return bytes(head) + key + (int.from_bytes(payload, "big") ^ repeated).to_bytes(size, "big")
 
 
-class _Stream:
+class Stream:
+    """A connection, and what came on it and was not looked at yet."""
+
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
         self.pending = b""
 
-    def __enter__(self) -> "_Stream":
+    def __enter__(self) -> "Stream":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -148,9 +144,29 @@ class _Stream:
         size = int(answer.headers.get("content-length", 0))
         return Answer(head, self.exactly(size))
 
-    def exactly(self, size: int) -> bytes:
+    def frame(self) -> tuple[int, int, bytes]:
+        """The next frame: its first byte, opcode and payload. A timeout in the middle of it loses nothing."""
+        head = 2
+        self.at_least(head)
+        first, size = self.pending[:2]
+        assert size < 128, "masked"
+        for marker, form in ((126, ">H"), (127, ">Q")):
+            if size == marker:
+                head += struct.calcsize(form)
+                self.at_least(head)
+                (size,) = struct.unpack(form, self.pending[2:head])
+                break
+        self.at_least(head + size)
+        self.exactly(head)
+        return first, first & 0x0F, self.exactly(size)
+
+    def at_least(self, size: int) -> None:
+        """Waits until that much is there, and takes none of it."""
         while len(self.pending) < size:
             self.more()
+
+    def exactly(self, size: int) -> bytes:
+        self.at_least(size)
         data, self.pending = self.pending[:size], self.pending[size:]
         return data
 

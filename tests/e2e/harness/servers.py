@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -127,6 +128,14 @@ class Broker:
         self.process.kill()
         for part in ("bk", "metadata"):
             shutil.rmtree(self.folder / part, ignore_errors=True)
+
+
+def java_publish(broker: Broker, what: str, topic: str) -> None:
+    """Runs a step of `scripts/java/Publish.java`: what only the Java client can publish."""
+    subprocess.run(
+        [str(word) for word in [*java(heap_mb=128), "Publish", broker.url, what, topic]],
+        check=True, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT, timeout=60,
+    )
 
 
 class JavaService:

@@ -1,0 +1,385 @@
+"""What a consumer is sent, what it may say, and what follows."""
+
+from __future__ import annotations
+
+import json
+
+from ..catalogue import scenario
+from ..stage import Socket, Stage
+
+NO_ID = "AAAA"
+STRANGER = "CAUQBTAA"
+
+
+def filled(stage: Stage, topic: str, count: int, **options: str) -> None:
+    """Publishes that many messages, unseen."""
+    lines = stage.transcript.lines
+    stage.transcript.lines = []
+    producer = stage.producer(topic, label="filler", **options)
+    producer.send(*[{"payload": "YQ==", "context": str(number)} for number in range(count)])
+    producer.read(count)
+    producer.leave()
+    stage.transcript.lines = lines
+
+
+def deliveries(consumer: Socket, count: int) -> list[dict]:
+    return [json.loads(text) for text in consumer.read(count)]
+
+
+@scenario("consume/keys", "delivery keys", "delivery payload", "delivery escaping")
+def keys(stage: Stage) -> None:
+    topic = stage.topic()
+    consumer = stage.consumer(topic)
+    producer = stage.producer(topic)
+    producer.publish("", key="k", eventTime="2021-01-02T03:04:05.678Z",
+                     properties={"a": '"\\/\b\f\n\r\t\x1f\x7f ä€\u2028😀<>&\''})
+    consumer.ack(consumer.json())
+
+
+@scenario("consume/acked-is-gone", "command ack", "example acknowledge")
+def acked_is_gone(stage: Stage) -> None:
+    topic = stage.topic()
+    consumer = stage.consumer(topic)
+    filled(stage, topic, 3)
+    first, second, third = deliveries(consumer, 3)
+    consumer.ack(first).ack(third)
+    stage.wait(0.3)
+    consumer.close()
+    stage.wait(0.3)
+    again = stage.consumer(topic, label="again")
+    again.read()
+    again.quiet()
+
+
+for name, message in {
+    "no-type": {"messageId": STRANGER}, "null-type": {"type": None, "messageId": STRANGER}, "type-ack": {"type": "ack", "messageId": STRANGER},
+    "misspelt": {"type": "Acknowledge", "messageId": STRANGER}, "unknown-field": {"messageId": STRANGER, "what": ["ever"]},
+    "trailing": json.dumps({"messageId": STRANGER}) + "garbage", "old-id": {"messageId": "CAUQBQ=="},
+    "permit-in-push": {"type": "permit", "permitMessages": 5}, "permit-decimal": {"type": "permit", "permitMessages": "5"},
+    "not-json": "garbage", "empty": "", "list": "[]", "wrong-type": {"type": {}, "messageId": STRANGER}, "empty-id": {"messageId": ""},
+    "no-id": {"messageId": NO_ID}, "permit-without-number": {"type": "permit"}, "permit-overflow": {"type": "permit", "permitMessages": 2147483648},
+    "missing-id": {}, "null-id": {"messageId": None}, "json-null": "null", "bad-base64": {"messageId": "!!!"},
+    "nack-no-id": {"type": "negativeAcknowledge"}, "nack-stranger": {"type": "negativeAcknowledge", "messageId": STRANGER},
+    "number-for-id": '{"messageId":5}', "end-of-topic": {"type": "isEndOfTopic"}, "case-of-type": {"type": "PERMIT", "messageId": STRANGER},
+}.items():
+    def command(stage: Stage, message: object = message) -> None:
+        consumer = stage.consumer(stage.topic())
+        consumer.send(message)
+        consumer.quiet()
+        consumer.send({"type": "isEndOfTopic"})
+        consumer.quiet()
+
+    rows = ["command unknown type", "command lenient", "command dropped", "command 1011", "command isEndOfTopic", "command permit",
+            "command negativeAcknowledge"]
+    scenario(f"consume/command-{name}", *rows)(command)
+
+
+@scenario("consume/nack", "command negativeAcknowledge", "redeliveryCount", "example negative acknowledge")
+def nack(stage: Stage) -> None:
+    topic = stage.topic()
+    consumer = stage.consumer(topic, subscriptionType="Shared", negativeAckRedeliveryDelay="200")
+    filled(stage, topic, 2)
+    first, second = deliveries(consumer, 2)
+    consumer.ack(second).nack(first)
+    consumer.ack(consumer.json())
+    consumer.quiet(1)
+
+
+@scenario("consume/ack-timeout", "consumer ackTimeoutMillis", "redeliveryCount")
+def ack_timeout(stage: Stage) -> None:
+    topic = stage.topic()
+    consumer = stage.consumer(topic, subscriptionType="Shared", ackTimeoutMillis="1000")
+    filled(stage, topic, 1)
+    consumer.read(2, seconds=6)
+
+
+@scenario("consume/limit", "push limit", "consumer receiverQueueSize")
+def limit(stage: Stage) -> None:
+    topic = stage.topic()
+    consumer = stage.consumer(topic, receiverQueueSize="2")
+    filled(stage, topic, 4)
+    first, second = deliveries(consumer, 2)
+    consumer.quiet()
+    consumer.ack(first)
+    consumer.read(1)
+    consumer.quiet()
+
+
+@scenario("consume/stray-acks", "push stray acks")
+def stray_acks(stage: Stage) -> None:
+    topic = stage.topic()
+    consumer = stage.consumer(topic, receiverQueueSize="2")
+    filled(stage, topic, 6)
+    deliveries(consumer, 2)
+    consumer.send(*[{"messageId": STRANGER}] * 2)
+    consumer.quiet(1)
+
+
+@scenario("consume/pull", "pull permits", "command permit", "consumer pullMode", "example flow control")
+def pull(stage: Stage) -> None:
+    topic = stage.topic()
+    consumer = stage.consumer(topic, pullMode="true")
+    filled(stage, topic, 5)
+    consumer.quiet()
+    consumer.send({"type": "permit", "permitMessages": 2})
+    first, second = deliveries(consumer, 2)
+    consumer.ack(first).ack(second)
+    consumer.quiet()
+    consumer.send({"type": "permit", "permitMessages": 1}, {"type": "permit", "permitMessages": 1})
+    deliveries(consumer, 2)
+    consumer.quiet()
+
+
+@scenario("consume/pull-one-by-one", "pull permits", "consumer receiverQueueSize")
+def pull_one_by_one(stage: Stage) -> None:
+    topic = stage.topic()
+    consumer = stage.consumer(topic, pullMode="true", receiverQueueSize="0")
+    filled(stage, topic, 3)
+    consumer.send({"type": "permit", "permitMessages": 2})
+    deliveries(consumer, 2)
+    consumer.quiet()
+
+
+@scenario("consume/pull-odd", "pull odd permits")
+def pull_odd(stage: Stage) -> None:
+    topic = stage.topic()
+    consumer = stage.consumer(topic, pullMode="true")
+    filled(stage, topic, 3)
+    consumer.send({"type": "permit", "permitMessages": 0})
+    consumer.quiet()
+
+
+@scenario("consume/unsubscribe", "command unsubscribe", "command dropped")
+def unsubscribe(stage: Stage) -> None:
+    topic = stage.topic()
+    consumer = stage.consumer(topic)
+    consumer.send({"type": "unsubscribe"})
+    consumer.quiet()
+    filled(stage, topic, 1)
+    consumer.quiet()
+    subscriptions = stage.broker.admin("GET", f"persistent/public/default/{topic}/subscriptions")
+    stage.note("subscriptions", subscriptions)
+    consumer.send({"type": "unsubscribe"})
+    consumer.quiet(2)
+
+
+@scenario("consume/unsubscribe-shared", "command unsubscribe")
+def unsubscribe_shared(stage: Stage) -> None:
+    """Not while another consumer is connected."""
+    topic = stage.topic()
+    stage.consumer(topic, label="other", subscriptionType="Shared")
+    consumer = stage.consumer(topic, subscriptionType="Shared")
+    consumer.send({"type": "unsubscribe"})
+    consumer.quiet(2)
+
+
+@scenario("consume/end-of-topic", "endOfTopic", "command isEndOfTopic", "example end of topic")
+def end_of_topic(stage: Stage) -> None:
+    topic = stage.topic()
+    consumer = stage.consumer(topic)
+    filled(stage, topic, 1)
+    stage.broker.admin("POST", f"persistent/public/default/{topic}/terminate")
+    delivery = consumer.json()
+    consumer.send({"type": "isEndOfTopic"})
+    consumer.read()
+    consumer.ack(delivery)
+    stage.wait(1)
+    consumer.send({"type": "isEndOfTopic"})
+    consumer.read()
+
+
+@scenario("consume/foreign-ack", "ack foreign unbatched")
+def foreign_ack(stage: Stage) -> None:
+    topic = stage.topic()
+    one, other = (stage.consumer(topic, label=label, subscriptionType="Shared", receiverQueueSize="1") for label in ("one", "other"))
+    filled(stage, topic, 1)
+    lines, stage.transcript.lines = stage.transcript.lines, []
+    delivery = one.json(1) or other.json(1)
+    stage.transcript.lines = lines
+    (other if other.is_open else one).ack(delivery)
+    stage.note("backlog", stage.broker.until_backlog(topic, "sub", 0))
+
+
+def batch(stage: Stage, topic: str, count: int) -> None:
+    filled(stage, topic, count, batchingEnabled="true", batchingMaxMessages=str(count), batchingMaxPublishDelay="60000")
+
+
+@scenario("consume/batch", "messageId batched", "command ack")
+def whole_batch(stage: Stage) -> None:
+    topic = stage.topic()
+    consumer = stage.consumer(topic)
+    batch(stage, topic, 3)
+    for delivery in deliveries(consumer, 3):
+        consumer.ack(delivery)
+    stage.note("backlog", stage.broker.until_backlog(topic, "sub", 0))
+
+
+@scenario("consume/batch-foreign-acks", "ack foreign batched")
+def batch_foreign(stage: Stage) -> None:
+    topic = stage.topic()
+    consumer = stage.consumer(topic, label="first")
+    batch(stage, topic, 3)
+    ids = deliveries(consumer, 3)
+    consumer.close()
+    stage.wait(0.3)
+    again = stage.consumer(topic, label="again", receiverQueueSize="1")
+    for delivery in ids:
+        again.ack(delivery)
+    stage.wait(0.5)
+    stage.note("backlog", stage.broker.until_backlog(topic, "sub", 0, seconds=1))
+
+
+@scenario("consume/batch-siblings", "nack batch siblings")
+def batch_siblings(stage: Stage) -> None:
+    topic = stage.topic()
+    consumer = stage.consumer(topic, subscriptionType="Shared", negativeAckRedeliveryDelay="200")
+    batch(stage, topic, 3)
+    first, second, third = deliveries(consumer, 3)
+    consumer.ack(first).ack(third).nack(second)
+    consumer.read(1)
+    consumer.quiet(1)
+
+
+@scenario("consume/partitioned-foreign-acks", "ack foreign partitioned")
+def partitioned_foreign(stage: Stage) -> None:
+    topic = stage.partitioned(2)
+    consumer = stage.consumer(topic, label="first")
+    filled(stage, topic, 1)
+    delivery = consumer.json()
+    consumer.close()
+    stage.wait(0.5)
+    lines, stage.transcript.lines = stage.transcript.lines, []
+    again = stage.consumer(topic, label="again", receiverQueueSize="1")
+    again.ack(delivery)
+    stage.wait(0.5)
+    stage.transcript.lines = lines
+    backlogs = [stage.broker.backlog(f"{topic}-partition-{number}", "sub") for number in range(2)]
+    stage.note("backlog", sum(backlogs))
+
+
+@scenario("consume/partitioned", "topic partitioned", "endOfTopic")
+def partitioned(stage: Stage) -> None:
+    topic = stage.partitioned(2)
+    consumer = stage.consumer(topic)
+    producer = stage.producer(topic)
+    for key in ("a", "b"):
+        producer.publish("YQ==", key=key)
+        consumer.ack(consumer.json())
+    consumer.send({"type": "isEndOfTopic"})
+    consumer.read()
+    consumer.send({"type": "unsubscribe"})
+    consumer.quiet()
+
+
+@scenario("consume/null-value", "delivery null value")
+def null_value(stage: Stage) -> None:
+    """Published by the Java client, since no WebSocket client can."""
+    topic = stage.topic()
+    consumer = stage.consumer(topic)
+    stage.java("tombstone", topic)
+    consumer.read(1, seconds=5)
+
+
+@scenario("consume/bytes-key", "delivery key")
+def bytes_key(stage: Stage) -> None:
+    topic = stage.topic()
+    consumer = stage.consumer(topic)
+    stage.java("bytes-key", topic)
+    consumer.read(1)
+
+
+@scenario("consume/chunked", "messageId chunked")
+def chunked(stage: Stage) -> None:
+    topic = stage.topic()
+    consumer = stage.consumer(topic)
+    stage.java("chunks", topic)
+    delivery = consumer.json()
+    consumer.ack(delivery)
+    stage.note("backlog", stage.broker.until_backlog(topic, "sub", 0))
+
+
+@scenario("consume/dead-letters", "dead letters", "consumer maxRedeliverCount", "consumer deadLetterTopic")
+def dead_letters(stage: Stage) -> None:
+    topic, dead = stage.topic(), stage.topic("dead")
+    letters = stage.consumer(dead, label="letters")
+    consumer = stage.consumer(topic, subscriptionType="Shared", maxRedeliverCount="1", negativeAckRedeliveryDelay="100",
+                              deadLetterTopic=dead)
+    stage.producer(topic).publish("YQ==", key="k", properties={"a": "1"}, eventTime="2021-01-02T03:04:05.678Z")
+    consumer.nack(consumer.json())
+    consumer.nack(consumer.json())
+    text = (letters.read(1) or ["{}"])[0]
+    stage.note("properties", sorted(json.loads(text).get("properties", {})))
+    stage.note("backlog", stage.broker.until_backlog(topic, "sub", 0))
+
+
+@scenario("consume/dead-letters-default", "dead letters", "consumer deadLetterTopic")
+def dead_letters_default(stage: Stage) -> None:
+    topic = stage.topic()
+    letters = stage.consumer(f"{topic}-sub-DLQ", label="letters")
+    consumer = stage.consumer(topic, subscriptionType="Shared", maxRedeliverCount="1", negativeAckRedeliveryDelay="100")
+    filled(stage, topic, 1)
+    consumer.nack(consumer.json())
+    consumer.nack(consumer.json())
+    letters.read(1)
+
+
+@scenario("consume/v3-foreign-ack", "ack foreign v3")
+def v3_foreign_ack(stage: Stage) -> None:
+    first, second = stage.topic("first"), stage.topic("second")
+    path = f"/ws/v3/consumer/sub?topics={first},{second}&subscriptionType=Shared"
+    consumer = stage.open_path(path, "consumer")
+    filled(stage, first, 1)
+    delivery = consumer.json()
+    consumer.close()
+    stage.wait(0.3)
+    again = stage.open_path(path, "again")
+    again.ack(delivery)
+    again.read(1)
+
+
+@scenario("consume/v3-foreign-nack", "nack foreign v3")
+def v3_foreign_nack(stage: Stage) -> None:
+    first, second = stage.topic("first"), stage.topic("second")
+    consumer = stage.open_path(f"/ws/v3/consumer/sub?topics={first},{second}", "consumer")
+    consumer.send({"type": "negativeAcknowledge", "messageId": STRANGER})
+    consumer.quiet()
+
+
+@scenario("consume/v3-pattern", "v3 pattern form", "v3 pattern full match", "v3 pattern later topics", "v3 topicsPattern", "consumer topics")
+def v3_pattern(stage: Stage) -> None:
+    topic = stage.topic()
+    filled(stage, f"{topic}-a", 1)
+    for name, pattern in {"whole": f"public/default/{topic}-.*", "with domain": f"persistent://public/default/{topic}-.*",
+                          "part": f"public/default/{topic}-"}.items():
+        consumer = stage.open_path(f"/ws/v3/consumer/{name.replace(' ', '-')}?topicsPattern={pattern}&subscriptionInitialPosition=Earliest", name)
+        if name == "part":
+            consumer.quiet(1)
+        else:
+            consumer.ack(consumer.json())
+    filled(stage, f"{topic}-b", 1)
+    stage.wait(1)
+    filled(stage, f"{topic}-b", 1)
+
+
+@scenario("consume/v3-bad-patterns", "v3 pattern bad regex", "v3 missing namespace", "v3 pattern form")
+def v3_bad_patterns(stage: Stage) -> None:
+    for name, pattern in {"open group": "public/default/(", "no namespace": "public/none-such/.*", "bare": "a.*"}.items():
+        stage.open_path(f"/ws/v3/consumer/sub?topicsPattern={pattern}", name)
+
+
+CLIENT_SIDE = "eyJhIjp7ImtleVZhbHVlIjoiQUFFQyIsIm1ldGFkYXRhIjp7Im0iOiIxIn19fQ=="
+
+
+def encrypted(stage: Stage, action: str) -> None:
+    topic = stage.topic()
+    consumer = stage.consumer(topic, cryptoFailureAction=action)
+    producer = stage.producer(topic, encryptionKeys=CLIENT_SIDE)
+    producer.publish("YQ==", encryptionParam="AAEC")
+    producer.publish("Yg==", encryptionParam="AAEC", compressionType="LZ4", uncompressedMessageSize=7)
+    consumer.quiet(1)
+    stage.note("backlog", stage.broker.until_backlog(topic, "sub", 0, seconds=1))
+
+
+for action in ("CONSUME", "DISCARD", "FAIL"):
+    scenario(f"consume/encrypted-{action}", "encryptionContext", f"cryptoFailureAction {action}", "consumer cryptoFailureAction")(
+        lambda stage, action=action: encrypted(stage, action))
