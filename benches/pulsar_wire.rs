@@ -172,6 +172,7 @@ fn opened() -> (Pulsar, Link, ConnectionKey) {
         name: None,
         initial_sequence_id: None,
         send_timeout: None,
+        partitioning: producer::Partitioning::default(),
     };
     let link = pulsar.open(NOW, SessionKey::default(), &Spec::Producer(spec));
     let connect = std::iter::from_fn(|| pulsar.poll_effect()).find_map(|effect| match effect {

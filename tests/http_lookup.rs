@@ -15,7 +15,7 @@ use std::{
 
 use pulsar_ws_fast::{
     config::Config,
-    control::{Control, Location, LookupError},
+    control::{Control, Location, LookupError, Wanted},
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -62,6 +62,10 @@ fn no_partitions(path: &str) -> Option<String> {
 }
 
 fn locate(ports: &[u16]) -> Result<Location, LookupError> {
+    ask(ports, Wanted::PartitionsOrBroker)
+}
+
+fn ask(ports: &[u16], wanted: Wanted) -> Result<Location, LookupError> {
     let config = Config {
         brokers: Vec::new(),
         service_urls: ports
@@ -74,7 +78,7 @@ fn locate(ports: &[u16]) -> Result<Location, LookupError> {
     let control = Control::start(&config).unwrap();
     let (reply, answer) = channel();
     let reply = Box::new(move |result| reply.send(result).unwrap());
-    control.locate(TOPIC.to_owned(), true, reply).unwrap();
+    control.locate(TOPIC.to_owned(), wanted, reply).unwrap();
     answer.recv_timeout(PATIENCE).unwrap()
 }
 
@@ -107,6 +111,19 @@ fn partitions_then_the_broker_past_redirects_and_dead_hosts() {
     );
     let redirected = format!("{LOOKUP}?authoritative=true");
     assert_eq!(owner_asked.try_iter().collect::<Vec<_>>(), [redirected]);
+}
+
+#[test]
+fn who_wants_one_thing_asks_one_thing() {
+    let answer = |path: &str| {
+        no_partitions(path).unwrap_or_else(|| page("200 OK", "", r#"{"brokerUrl":"pulsar://b:1"}"#))
+    };
+    let (port, asked) = web(answer);
+    assert_eq!(ask(&[port], Wanted::Partitions), Ok(broker("")));
+    let counts = PARTITIONS.replace("true", "false");
+    assert_eq!(asked.try_iter().collect::<Vec<_>>(), [counts]);
+    assert_eq!(ask(&[port], Wanted::Broker), Ok(broker("pulsar://b:1")));
+    assert_eq!(asked.try_iter().collect::<Vec<_>>(), [LOOKUP]);
 }
 
 #[test]

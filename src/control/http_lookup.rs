@@ -42,8 +42,19 @@ pub struct Location {
     /// How many partitions it has; 0 for a topic without, and if that was not asked.
     pub partitions: u64,
     /// Its broker's URL, as `pulsar://host:6650`. Empty if the topic has partitions, each of which
-    /// has its own.
+    /// has its own, and if that was not asked.
     pub broker_url: String,
+}
+
+/// What to ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// The topic's broker.
+    Broker,
+    /// Its partitions, or its broker if it has none. Asking may make the topic.
+    PartitionsOrBroker,
+    /// Its partitions. Asking makes nothing.
+    Partitions,
 }
 
 /// Why it was not found.
@@ -66,7 +77,7 @@ pub(super) struct HttpLookup {
 
 struct Question {
     topic: String,
-    asks_partitions: bool,
+    wanted: Wanted,
     reply: Located,
 }
 
@@ -109,12 +120,12 @@ impl HttpLookup {
     pub(super) fn locate(
         &self,
         topic: String,
-        asks_partitions: bool,
+        wanted: Wanted,
         reply: Located,
     ) -> Result<(), ControlFull> {
         let question = Question {
             topic,
-            asks_partitions,
+            wanted,
             reply,
         };
         self.questions.try_send(question).map_err(|_| ControlFull)
@@ -123,19 +134,20 @@ impl HttpLookup {
 
 fn serve(service: &Service, questions: &Receiver<Question>) {
     for question in questions {
-        (question.reply)(service.locate(&question.topic, question.asks_partitions));
+        (question.reply)(service.locate(&question.topic, question.wanted));
     }
 }
 
 impl Service {
-    fn locate(&self, topic: &str, asks_partitions: bool) -> Result<Location, LookupError> {
+    fn locate(&self, topic: &str, wanted: Wanted) -> Result<Location, LookupError> {
         let topic = encoded(topic).ok_or_else(|| nonsense("the topic has no such name"))?;
-        if asks_partitions {
-            let path = format!("/admin/v2/{topic}/partitions?checkAllowAutoCreation=true");
+        if wanted != Wanted::Broker {
+            let may_create = wanted == Wanted::PartitionsOrBroker;
+            let path = format!("/admin/v2/{topic}/partitions?checkAllowAutoCreation={may_create}");
             let answer = self.get(&path)?;
             let partitions = answer["partitions"].as_u64();
             let partitions = partitions.ok_or_else(|| nonsense("it names no partitions"))?;
-            if partitions > 0 {
+            if partitions > 0 || wanted == Wanted::Partitions {
                 return Ok(Location {
                     partitions,
                     broker_url: String::new(),

@@ -16,7 +16,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::config::Config;
 use http_lookup::HttpLookup;
-pub use http_lookup::{Located, Location, LookupError};
+pub use http_lookup::{Located, Location, LookupError, Wanted};
 
 /// Lookups that may wait for the one that is running. A shard asks once for each broker host, so
 /// this fills only when a resolver is down.
@@ -61,19 +61,13 @@ impl Control {
         Ok(Self { requests, http })
     }
 
-    /// Asks the brokers' web service for a topic's broker, and before that for the topic's
-    /// partitions if `asks_partitions`. Never waits.
+    /// Asks the brokers' web service about a topic. Never waits.
     ///
     /// # Errors
     /// Too many questions wait, or no service is configured; `reply` was dropped.
-    pub fn locate(
-        &self,
-        topic: String,
-        asks_partitions: bool,
-        reply: Located,
-    ) -> Result<(), ControlFull> {
+    pub fn locate(&self, topic: String, wanted: Wanted, reply: Located) -> Result<(), ControlFull> {
         let http = self.http.as_ref().ok_or(ControlFull)?;
-        http.locate(topic, asks_partitions, reply)
+        http.locate(topic, wanted, reply)
     }
 
     /// Looks a host name up. Never waits.

@@ -214,6 +214,7 @@ impl Pulsar {
         match producer.handle_receipt(&receipt, &mut self.segments) {
             Receipt::Stored(message_id) => Ok(Step::Event(Event::Receipt {
                 session: half.session,
+                lane: producer.lane(),
                 message_id,
             })),
             Receipt::Stale => Ok(Step::Nothing),

@@ -10,6 +10,8 @@
 //! The same way serves both kinds, as Java's `ConnectionHandler` does. A half that never was ready
 //! is refused when its time is over or trying again makes no sense; one that was ready comes back
 //! for as long as its session lives.
+//!
+//! A half whose topic has partitions becomes a [`Group`] of halves, and goes no way itself.
 
 use std::time::Duration;
 
@@ -22,7 +24,8 @@ use super::{
     consuming::Consuming,
     ending,
     error::{Cause, Failure, exception},
-    lookup::{Hosts, host_and_port},
+    group::{Group, Place},
+    lookup::{Hosts, Located, host_and_port},
     producer::Producer,
     proto::{
         CommandCloseConsumer, CommandCloseProducer, CommandProducerSuccess, Kind, ServerError,
@@ -60,6 +63,8 @@ pub(super) enum State {
     Closing,
     /// Not at a broker, and never again.
     Ended,
+    /// It is several, each of which stands somewhere else.
+    Grouped,
 }
 
 /// What it is.
@@ -67,6 +72,7 @@ pub(super) enum State {
 pub(super) enum Role {
     Producer(Producer),
     Consumer(Box<Consuming>),
+    Group(Box<Group>),
 }
 
 /// The backend's half of a session.
@@ -80,6 +86,10 @@ pub(super) struct Half {
     /// For people who ask why it takes so long.
     pub(super) last_failure: Option<Failure>,
     pub(super) topic: String,
+    /// As it was asked for, until it is known to be one half or several.
+    pub(super) spec: Option<Box<Spec>>,
+    /// Its place, if it is one of several.
+    pub(super) place: Option<Place>,
     backoff: Backoff,
     /// To be opened by then.
     pub(super) deadline: Instant,
@@ -92,28 +102,38 @@ pub(super) struct Half {
 impl Pulsar {
     /// Makes the backend's half of a session. [`Event::Opened`] or [`Event::OpenFailed`] follows.
     pub fn open(&mut self, now: Now, session: SessionKey, spec: &Spec) -> Link {
+        match self.make_half(now, session, spec, None) {
+            Ok(key) => {
+                self.look_up(now, key);
+                Link(wire_id(key))
+            }
+            Err(BadMessageId) => self.refuse(session, "Invalid start message id"),
+        }
+    }
+
+    /// Makes a half that is to be looked up.
+    pub(super) fn make_half(
+        &mut self,
+        now: Now,
+        session: SessionKey,
+        spec: &Spec,
+        place: Option<Place>,
+    ) -> Result<HalfKey, BadMessageId> {
         let seed = self.random.next();
         let message_bytes_max = self.settings.message_bytes_max;
         let deadline = now.mono + self.settings.operation_timeout;
-        let topic = match spec {
-            Spec::Producer(spec) => &spec.topic,
-            Spec::Consumer(spec) => &spec.topic,
-            Spec::Reader(spec) => &spec.topic,
-        };
         let mut consumer = match spec {
             Spec::Producer(_) => None,
             Spec::Consumer(spec) => Some((ConsumerSpec::from(spec), spec.subscription.clone())),
-            Spec::Reader(spec) => match ConsumerSpec::try_from(spec) {
-                Ok(spec) => Some((spec, String::new())),
-                Err(BadMessageId) => return self.refuse(session, "Invalid start message id"),
-            },
+            Spec::Reader(spec) => Some((ConsumerSpec::try_from(spec)?, String::new())),
         };
         if let Some((spec, _)) = &mut consumer {
             spec.held_bytes_max = self.settings.held_bytes_max;
             spec.shard_held_bytes_max = self.settings.shard_held_bytes_max;
             spec.shard_held = self.held.clone();
         }
-        let key = self.halves.insert_with_key(|key| {
+        let asks_partitions = place.is_none_or(|place| place.partition.is_none());
+        Ok(self.halves.insert_with_key(|key| {
             let id = wire_id(key);
             let (role, last_call) = match (consumer, spec) {
                 (Some((spec, subscription)), _) => {
@@ -133,15 +153,15 @@ impl Pulsar {
                 state: State::Locating,
                 is_open: false,
                 last_failure: None,
-                topic: topic.clone(),
+                topic: spec.topic().to_owned(),
+                spec: asks_partitions.then(|| Box::new(spec.clone())),
+                place,
                 backoff: Backoff::new(last_call),
                 deadline,
                 proxy: None,
                 cluster: None,
             }
-        });
-        self.look_up(now, key);
-        Link(wire_id(key))
+        }))
     }
 
     /// A session that can't be made, whatever the broker says.
@@ -162,6 +182,7 @@ impl Pulsar {
             return;
         };
         match half.state {
+            State::Grouped => self.close_group(now, key),
             State::Ready { connection } => {
                 if let Role::Consumer(consuming) = &mut half.role
                     && let Some(connection) = self.connections.get_mut(connection)
@@ -242,35 +263,43 @@ impl Pulsar {
         &mut self,
         now: Now,
         key: HalfKey,
-        answer: &Result<Address, Failure>,
+        answer: &Result<Located, Failure>,
     ) {
         let Some(half) = self.halves.get_mut(key) else {
             return;
         };
+        if half.state == State::Grouped {
+            return self.partitions_counted(now, key, answer);
+        }
         if half.state != State::Locating {
             return;
         }
         match answer {
-            Ok(address) => {
+            Ok(Located::Partitions(count)) => self.become_group(now, key, *count),
+            Ok(Located::Broker(address)) => {
+                half.spec = None;
                 let is_proxied = address.proxy_to.is_some();
                 half.proxy = Some(is_proxied.then(|| (address.host.clone(), address.port)));
                 half.state = State::Connecting;
                 self.acquire(now, address, Waiter::Half(key));
             }
             // The lookup has tried again for as long as there was time.
-            Err(failure) if !half.is_open => self.open_failed(key, failure),
+            Err(failure) if !half.is_open => self.open_failed(now, key, failure),
             Err(failure) => self.half_failed(now, key, failure),
         }
     }
 
-    fn open_failed(&mut self, key: HalfKey, failure: &Failure) {
-        if let Some(half) = self.halves.get(key) {
-            self.events.push_back(Event::OpenFailed {
-                session: half.session,
-                error: failure.open_error(),
-            });
-            self.forget(key);
+    pub(super) fn open_failed(&mut self, now: Now, key: HalfKey, failure: &Failure) {
+        let Some((session, place)) = self.halves.get(key).map(|half| (half.session, half.place))
+        else {
+            return;
+        };
+        self.forget(key);
+        if let Some(place) = place {
+            return self.part_failed(now, place, failure);
         }
+        let error = failure.open_error();
+        self.events.push_back(Event::OpenFailed { session, error });
     }
 
     /// A connection to its broker is there: it is made at the broker.
@@ -303,6 +332,7 @@ impl Pulsar {
                 let subscribe = consuming.consumer.subscribe(request);
                 command::put_command(out, Kind::Subscribe, &subscribe);
             }
+            Role::Group(_) => {}
         }
         self.announce(connection_key);
     }
@@ -320,7 +350,7 @@ impl Pulsar {
         };
         if let Role::Producer(producer) = &mut half.role {
             producer.handle_created(success);
-            self.half_ready(key, connection_key);
+            self.half_ready(now, key, connection_key);
             self.resend(now, key);
         }
     }
@@ -357,12 +387,12 @@ impl Pulsar {
             let out = connection.outbox.commands(&mut self.segments);
             consuming.consumer.handle_subscribed(now, out);
             self.announce(connection_key);
-            self.half_ready(key, connection_key);
+            self.half_ready(now, key, connection_key);
             self.arm_consumer(key);
         }
     }
 
-    fn half_ready(&mut self, key: HalfKey, connection: ConnectionKey) {
+    fn half_ready(&mut self, now: Now, key: HalfKey, connection: ConnectionKey) {
         let Some(half) = self.halves.get_mut(key) else {
             return;
         };
@@ -371,8 +401,11 @@ impl Pulsar {
         half.last_failure = None;
         if !half.is_open {
             half.is_open = true;
-            let session = half.session;
-            self.events.push_back(Event::Opened { session });
+            let (session, place) = (half.session, half.place);
+            match place {
+                None => self.events.push_back(Event::Opened { session }),
+                Some(place) => self.part_opened(now, key, place),
+            }
         }
     }
 
@@ -392,7 +425,7 @@ impl Pulsar {
         );
         if !half.is_open {
             if failure.ends_opening() || now.mono >= half.deadline {
-                self.open_failed(key, failure);
+                self.open_failed(now, key, failure);
                 return;
             }
         } else if let Some(end) = ending::of(failure) {
@@ -477,15 +510,24 @@ impl Pulsar {
         let Some(half) = self.halves.get(half_key(link.0)) else {
             return "nothing".into();
         };
+        if let Role::Group(group) = &half.role {
+            let mut parts = group.parts.iter();
+            let waits = |part: &&HalfKey| self.halves.get(**part).is_some_and(|part| !part.is_open);
+            return parts.find(waits).map_or_else(
+                || "nothing".into(),
+                |&part| self.waiting_for(Link(wire_id(part))),
+            );
+        }
         let step = match half.state {
             State::Locating => "looking up the topic",
             State::Connecting => "connecting to the topic's broker",
             State::Creating { .. } => match half.role {
                 Role::Producer(_) => "creating the producer",
                 Role::Consumer(_) => "subscribing",
+                Role::Group(_) => "nothing",
             },
             State::Waiting { .. } => "waiting to try again",
-            State::Ready { .. } | State::Closing | State::Ended => "nothing",
+            State::Ready { .. } | State::Closing | State::Ended | State::Grouped => "nothing",
         };
         match &half.last_failure {
             Some(failure) => format!("{step} (before: {})", failure.message),

@@ -5,7 +5,7 @@ use super::{
     Effect, Pulsar,
     connection::Address,
     error::{Cause, Failure},
-    lookup::LookupKey,
+    lookup::{Located, LookupKey, Wanted},
     proto::ServerError,
 };
 use crate::timer::Now;
@@ -15,7 +15,7 @@ use crate::timer::Now;
 pub struct Location {
     /// How many partitions the topic has; 0 if that was not asked.
     pub partitions: u64,
-    /// Its broker's URL; empty if it has partitions.
+    /// Its broker's URL; empty if it has partitions, and if that was not asked.
     pub broker_url: String,
 }
 
@@ -29,11 +29,11 @@ pub struct NotLocated {
 }
 
 impl Pulsar {
-    pub(super) fn ask_outside(&mut self, lookup: LookupKey, topic: String, asks_partitions: bool) {
+    pub(super) fn ask_outside(&mut self, lookup: LookupKey, topic: String, wanted: Wanted) {
         self.effects.push_back(Effect::Locate {
             lookup,
             topic,
-            asks_partitions,
+            wanted,
         });
     }
 
@@ -44,15 +44,16 @@ impl Pulsar {
         lookup: LookupKey,
         answer: Result<Location, NotLocated>,
     ) {
+        let counts = self.counts_partitions(lookup);
         let failure = match answer {
-            Ok(location) if location.partitions > 0 => {
-                let failure = Failure::unsupported("partitioned topics are not supported yet");
-                return self.finish_lookup(now, lookup, &Err(failure));
+            Ok(location) if location.partitions > 0 || counts => {
+                let partitions = u32::try_from(location.partitions).unwrap_or(u32::MAX);
+                return self.finish_lookup(now, lookup, &Ok(Located::Partitions(partitions)));
             }
             Ok(location) => match Address::parse_url(&location.broker_url) {
                 Some((host, port)) => {
                     let address = Address::direct(host, port);
-                    return self.finish_lookup(now, lookup, &Ok(address));
+                    return self.finish_lookup(now, lookup, &Ok(Located::Broker(address)));
                 }
                 None => Failure::lookup(format!(
                     "the broker's address is no URL: '{}'",

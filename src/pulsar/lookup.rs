@@ -1,4 +1,4 @@
-//! Which broker owns a topic.
+//! Which broker owns a topic, and how many partitions it has.
 //!
 //! One lookup serves everything of the shard that waits for the same answer. It asks a service host
 //! (first, for a session that opens, whether the topic has partitions), follows redirects, goes
@@ -49,10 +49,31 @@ pub(super) type Hosts = Arc<[(String, u16)]>;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Question {
     topic: String,
-    /// The session opens, and the topic's partitions are asked for first.
+    wanted: Wanted,
+    /// Somebody's opening depends on it.
     is_opening: bool,
     /// Where the topic went to; `None`: the settings' hosts.
     cluster: Option<Hosts>,
+}
+
+/// What is to be found out about a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Wanted {
+    /// Its broker.
+    Broker,
+    /// Its partitions, or its broker if it has none. Asking may make the topic.
+    PartitionsOrBroker,
+    /// Its partitions. Asking makes nothing.
+    Partitions,
+}
+
+/// What was found out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Located {
+    /// The topic's broker.
+    Broker(Address),
+    /// How many partitions it has; 0 only for who wanted nothing else.
+    Partitions(u32),
 }
 
 /// All lookups of a shard.
@@ -102,18 +123,38 @@ impl Pulsar {
         let Some(half) = self.halves.get(key) else {
             return;
         };
-        let opening = !half.is_open;
+        let asks_partitions = half.spec.is_some();
         let question = Question {
             topic: half.topic.clone(),
-            is_opening: opening,
+            wanted: if asks_partitions {
+                Wanted::PartitionsOrBroker
+            } else {
+                Wanted::Broker
+            },
+            is_opening: !half.is_open,
             cluster: half.cluster.clone(),
         };
-        let deadline = if opening {
-            half.deadline
-        } else {
+        let deadline = if half.is_open {
             now.mono + self.settings.operation_timeout
+        } else {
+            half.deadline
         };
-        let half = key;
+        self.ask(now, key, question, deadline);
+    }
+
+    /// Counts a topic's partitions; the answer is given to [`Pulsar::half_located`].
+    pub(super) fn look_up_partitions(&mut self, now: Now, key: HalfKey, topic: String) {
+        let question = Question {
+            topic,
+            wanted: Wanted::Partitions,
+            is_opening: false,
+            cluster: None,
+        };
+        let deadline = now.mono + self.settings.operation_timeout;
+        self.ask(now, key, question, deadline);
+    }
+
+    fn ask(&mut self, now: Now, half: HalfKey, question: Question, deadline: Instant) {
         if let Some(&key) = self.lookups.by_question.get(&question)
             && let Some(lookup) = self.lookups.lookups.get_mut(key)
         {
@@ -124,10 +165,9 @@ impl Pulsar {
         let key = self.lookups.lookups.insert(Lookup {
             question: question.clone(),
             waiting: vec![half],
-            step: if opening {
-                Step::Partitions
-            } else {
-                Step::BROKER
+            step: match question.wanted {
+                Wanted::Broker => Step::BROKER,
+                Wanted::PartitionsOrBroker | Wanted::Partitions => Step::Partitions,
             },
             asked: Address::direct("", 0),
             hosts_left: 0,
@@ -161,8 +201,8 @@ impl Pulsar {
         };
         if self.settings.locates_outside && lookup.question.cluster.is_none() {
             let topic = lookup.question.topic.clone();
-            let asks_partitions = lookup.step == Step::Partitions;
-            return self.ask_outside(key, topic, asks_partitions);
+            let wanted = lookup.question.wanted;
+            return self.ask_outside(key, topic, wanted);
         }
         let hosts = hosts(&lookup.question, &self.settings);
         let Some((host, port)) = hosts.get(self.lookups.host % hosts.len().max(1)) else {
@@ -185,6 +225,7 @@ impl Pulsar {
             return;
         };
         let (topic, step) = (lookup.question.topic.clone(), lookup.step);
+        let may_create = lookup.question.wanted == Wanted::PartitionsOrBroker;
         let request_id = self.request(now, connection_key, Purpose::Lookup(key));
         let Some(connection) = self.connections.get_mut(connection_key) else {
             return;
@@ -195,7 +236,7 @@ impl Pulsar {
                 let request = CommandPartitionedTopicMetadata {
                     topic,
                     request_id,
-                    metadata_auto_creation_enabled: Some(true),
+                    metadata_auto_creation_enabled: Some(may_create),
                 };
                 command::put_command(out, Kind::PartitionedMetadata, &request);
             }
@@ -223,11 +264,13 @@ impl Pulsar {
             let failure = refusal(answer.error, answer.request_id, answer.message.as_deref());
             return self.lookup_failed(now, key, failure);
         }
-        if answer.partitions() > 0 {
-            let failure = Failure::unsupported("partitioned topics are not supported yet");
-            return self.finish_lookup(now, key, &Err(failure));
-        }
-        if let Some(lookup) = self.lookups.lookups.get_mut(key) {
+        let Some(lookup) = self.lookups.lookups.get_mut(key) else {
+            return;
+        };
+        let partitions = answer.partitions();
+        if partitions > 0 || lookup.question.wanted == Wanted::Partitions {
+            self.finish_lookup(now, key, &Ok(Located::Partitions(partitions)));
+        } else {
             lookup.step = Step::BROKER;
             self.lookup_connected(now, key, connection);
         }
@@ -267,7 +310,7 @@ impl Pulsar {
             } else {
                 Address::direct(host, port)
             };
-            return self.finish_lookup(now, key, &Ok(address));
+            return self.finish_lookup(now, key, &Ok(Located::Broker(address)));
         }
         let redirects = match lookup.step {
             Step::Broker { redirects, .. } => redirects + 1,
@@ -284,6 +327,12 @@ impl Pulsar {
         lookup.asked = Address::direct(host, port);
         let address = lookup.asked.clone();
         self.acquire(now, &address, Waiter::Lookup(key));
+    }
+
+    /// Whether a lookup asks for nothing but partitions.
+    pub(super) fn counts_partitions(&self, key: LookupKey) -> bool {
+        let lookup = self.lookups.lookups.get(key);
+        lookup.is_some_and(|lookup| lookup.question.wanted == Wanted::Partitions)
     }
 
     /// Nobody answered, or not with a broker: the next host, a later try, or the end.
@@ -343,7 +392,7 @@ impl Pulsar {
         &mut self,
         now: Now,
         key: LookupKey,
-        answer: &Result<Address, Failure>,
+        answer: &Result<Located, Failure>,
     ) {
         let Some(lookup) = self.lookups.lookups.remove(key) else {
             return;

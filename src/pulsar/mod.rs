@@ -21,7 +21,9 @@ mod consuming;
 mod dispatch;
 mod ending;
 mod error;
+mod group;
 mod half;
+mod hash;
 mod http_lookup;
 mod lookup;
 pub mod message_id;
@@ -31,6 +33,7 @@ mod producer;
 pub mod proto;
 mod reader;
 mod request;
+mod routing;
 #[cfg(test)]
 mod tests;
 pub mod wire;
@@ -48,7 +51,7 @@ use slotmap::SlotMap;
 use crate::{
     config::Config,
     session::{
-        BadMessageId, Broker, Link, MessageId, OpenError, Publish, PublishError, SessionKey,
+        BadMessageId, Broker, Lane, Link, MessageId, OpenError, Publish, PublishError, SessionKey,
     },
     timer::{Instant, Now, Timers},
 };
@@ -63,7 +66,7 @@ use request::Requests;
 pub use connection::{ConnectionKey, ResolveKey};
 pub use consuming::Entry;
 pub use http_lookup::{Location, NotLocated};
-pub use lookup::LookupKey;
+pub use lookup::{LookupKey, Wanted};
 pub use reader::Input;
 
 /// What is chosen once.
@@ -83,6 +86,8 @@ pub struct Settings {
     pub message_bytes_max: usize,
     /// Lookups under way at a time.
     pub lookups_max: usize,
+    /// How often to ask whether a topic got more partitions.
+    pub partitions_interval: Duration,
     /// Bytes of deliveries held for one session; then its broker gets no permits.
     pub held_bytes_max: usize,
     /// The same of all sessions.
@@ -99,6 +104,7 @@ impl Default for Settings {
             keep_alive_interval: Some(Duration::from_secs(30)),
             message_bytes_max: wire::MESSAGE_BYTES_MAX_DEFAULT,
             lookups_max: 500,
+            partitions_interval: Duration::from_secs(60),
             held_bytes_max: 8 << 20,
             shard_held_bytes_max: 256 << 20,
         }
@@ -134,17 +140,21 @@ pub enum Event<'e> {
         /// Why.
         error: OpenError,
     },
-    /// The oldest publish in flight was stored.
+    /// The oldest publish in flight of a lane was stored.
     Receipt {
         /// Whose.
         session: SessionKey,
+        /// Which one's oldest.
+        lane: Lane,
         /// Where.
         message_id: MessageId,
     },
-    /// The oldest publish in flight failed.
+    /// The oldest publish in flight of a lane failed.
     PublishFailed {
         /// Whose.
         session: SessionKey,
+        /// Which one's oldest.
+        lane: Lane,
         /// Why.
         error: PublishError,
     },
@@ -185,8 +195,8 @@ pub enum Effect {
         lookup: LookupKey,
         /// The topic's whole name.
         topic: String,
-        /// Ask for its partitions first.
-        asks_partitions: bool,
+        /// What to ask.
+        wanted: Wanted,
     },
     /// Open a TCP connection; answer with [`Pulsar::handle_connected`] or
     /// [`Pulsar::handle_disconnected`].
@@ -232,6 +242,8 @@ enum Timer {
     Send(HalfKey),
     /// A consumer has something to do.
     Consumer(HalfKey),
+    /// A topic may have more partitions.
+    Partitions(HalfKey),
 }
 
 /// A shard's view of its brokers.
@@ -293,6 +305,7 @@ impl Pulsar {
                 Timer::Wait(half) => self.wait_over(now, half),
                 Timer::Send(half) => self.send_timeout(now, half),
                 Timer::Consumer(half) => self.consumer_timeout(now, half),
+                Timer::Partitions(group) => self.count_partitions(now, group),
             }
         }
     }
@@ -315,8 +328,8 @@ impl Pulsar {
         self.effects.pop_front()
     }
 
-    /// How many sessions have a half here, those included that have ended and whose half is still
-    /// being closed at its broker.
+    /// How many halves there are, those included whose session has ended and that are still being
+    /// closed at their broker. A session has at least one, and none when all is done.
     #[must_use]
     pub fn links(&self) -> usize {
         self.halves.len()
@@ -333,6 +346,7 @@ impl Pulsar {
     pub fn in_flight_bytes(&self, link: Link) -> usize {
         match self.halves.get(half_key(link.0)).map(|half| &half.role) {
             Some(Role::Producer(producer)) => producer.in_flight_bytes(),
+            Some(Role::Group(group)) => group.in_flight_bytes(),
             _ => 0,
         }
     }
@@ -346,16 +360,18 @@ impl Pulsar {
             self.timers.set(deadline, Timer::Send(key));
         }
     }
-}
 
-impl Broker for Pulsar {
-    fn publish(&mut self, now: Now, link: Link, publish: &Publish<'_>) -> Result<(), PublishError> {
-        let key = half_key(link.0);
+    fn publish_at(
+        &mut self,
+        now: Now,
+        key: HalfKey,
+        publish: &Publish<'_>,
+    ) -> Result<Lane, PublishError> {
         let Some(half) = self.halves.get_mut(key) else {
             return Err(closed());
         };
         let Role::Producer(producer) = &mut half.role else {
-            return Err(closed());
+            return self.publish_routed(now, key, publish);
         };
         match half.state {
             State::Ready { connection: at } => {
@@ -379,7 +395,18 @@ impl Broker for Pulsar {
         if let Some(deadline) = producer.arm_timer(now) {
             self.timers.set(deadline, Timer::Send(key));
         }
-        Ok(())
+        Ok(producer.lane())
+    }
+}
+
+impl Broker for Pulsar {
+    fn publish(
+        &mut self,
+        now: Now,
+        link: Link,
+        publish: &Publish<'_>,
+    ) -> Result<Lane, PublishError> {
+        self.publish_at(now, half_key(link.0), publish)
     }
 
     fn acknowledge(

@@ -6,7 +6,13 @@
 //! together when the oldest has waited too long. It knows neither connection nor lookup: frames are
 //! appended to the outbox it is given, which is a socket's while there is one.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    cell::Cell,
+    collections::VecDeque,
+    ops::{AddAssign, SubAssign},
+    rc::Rc,
+    time::Duration,
+};
 
 use super::{
     Event,
@@ -17,7 +23,7 @@ use super::{
     proto::{CommandProducer, CommandProducerSuccess},
 };
 use crate::{
-    session::{Deliver, MessageId, Publish, PublishError, SessionKey, producer::Spec},
+    session::{Deliver, Lane, MessageId, Publish, PublishError, SessionKey, producer::Spec},
     timer::{Instant, Now},
 };
 
@@ -27,6 +33,8 @@ pub(super) struct Producer {
     id: u64,
     session: SessionKey,
     topic: String,
+    /// Which one of its topic's, and so its lane.
+    partition: Option<u32>,
     /// The user's, or what the broker made up when it first answered.
     name: Option<String>,
     is_user_named: bool,
@@ -36,7 +44,7 @@ pub(super) struct Producer {
     /// Oldest first, numbers ascending.
     in_flight: VecDeque<InFlight>,
     /// The sum of their frames' sizes.
-    in_flight_bytes: usize,
+    in_flight_bytes: InFlightBytes,
     message_bytes_max: usize,
     /// How often it was made; the broker takes the highest for the living one.
     epoch: u64,
@@ -100,6 +108,7 @@ impl Producer {
             id,
             session,
             topic: spec.topic.clone(),
+            partition: None,
             name: spec.name.clone(),
             is_user_named: spec
                 .name
@@ -111,13 +120,27 @@ impl Producer {
                 .map_or(0, |initial| initial.wrapping_add(1)),
             send_timeout: spec.send_timeout,
             in_flight: VecDeque::new(),
-            in_flight_bytes: 0,
+            in_flight_bytes: InFlightBytes::default(),
             message_bytes_max,
             epoch: 0,
             topic_epoch: None,
             end: None,
             is_timer_set: false,
         }
+    }
+
+    /// Makes it one of those that publish to a topic's partitions, under the name of the first.
+    pub(super) fn join(&mut self, partition: u32, name: Option<&str>, all: &Rc<Cell<usize>>) {
+        self.partition = Some(partition);
+        if let Some(name) = name {
+            self.name = Some(name.to_owned());
+        }
+        self.in_flight_bytes.all = Some(all.clone());
+    }
+
+    /// Outcomes of its publishes come in order.
+    pub(super) fn lane(&self) -> Lane {
+        Lane(self.partition.unwrap_or(0))
     }
 
     /// What makes it at the broker. Each call counts as one more try.
@@ -249,7 +272,7 @@ impl Producer {
         let (ledger, entry) = receipt.stored.unwrap_or((u64::MAX, u64::MAX));
         let id = PulsarId {
             entry: EntryId { ledger, entry },
-            partition: None,
+            partition: self.partition,
             batch_index: None,
             batch_size: 0,
         };
@@ -373,7 +396,7 @@ impl Producer {
 
     /// Bytes in flight.
     pub(super) const fn in_flight_bytes(&self) -> usize {
-        self.in_flight_bytes
+        self.in_flight_bytes.own
     }
 
     /// The topic's name.
@@ -406,6 +429,7 @@ impl Producer {
     fn failed(&self, text: String) -> Event<'static> {
         Event::PublishFailed {
             session: self.session,
+            lane: self.lane(),
             error: PublishError::Backend(text),
         }
     }
@@ -415,6 +439,31 @@ impl Producer {
         self.in_flight_bytes -= publish.frame.len();
         segments.release(publish.frame);
         Some(publish)
+    }
+}
+
+/// Bytes in flight, counted here and for all that publish for the same session.
+#[derive(Debug, Default)]
+struct InFlightBytes {
+    own: usize,
+    all: Option<Rc<Cell<usize>>>,
+}
+
+impl AddAssign<usize> for InFlightBytes {
+    fn add_assign(&mut self, bytes: usize) {
+        self.own += bytes;
+        if let Some(all) = &self.all {
+            all.set(all.get() + bytes);
+        }
+    }
+}
+
+impl SubAssign<usize> for InFlightBytes {
+    fn sub_assign(&mut self, bytes: usize) {
+        self.own -= bytes;
+        if let Some(all) = &self.all {
+            all.set(all.get() - bytes);
+        }
     }
 }
 

@@ -30,7 +30,7 @@ use crate::{
     control::{self, Control},
     shard::{
         ConnectionKey, Effect, Instant, Location, LookupKey, NotLocated, Now, ResolveKey,
-        SessionKey, Shard,
+        SessionKey, Shard, Wanted,
     },
 };
 
@@ -277,8 +277,8 @@ impl Core {
             Effect::Locate {
                 lookup,
                 topic,
-                asks_partitions,
-            } => self.locate(lookup, topic, asks_partitions),
+                wanted,
+            } => self.locate(lookup, topic, wanted),
             Effect::Drained => {
                 for (_, broker) in self.brokers.borrow_mut().drain() {
                     broker.abort();
@@ -330,13 +330,18 @@ impl Core {
         }
     }
 
-    fn locate(&self, lookup: LookupKey, topic: String, asks_partitions: bool) {
+    fn locate(&self, lookup: LookupKey, topic: String, wanted: Wanted) {
         let orders = self.shards[self.index].clone();
         let reply = move |result| {
             let result = located(result);
             orders.send(Order::Located { lookup, result });
         };
-        let asked = self.control.locate(topic, asks_partitions, Box::new(reply));
+        let wants = match wanted {
+            Wanted::Broker => control::Wanted::Broker,
+            Wanted::PartitionsOrBroker => control::Wanted::PartitionsOrBroker,
+            Wanted::Partitions => control::Wanted::Partitions,
+        };
+        let asked = self.control.locate(topic, wants, Box::new(reply));
         if asked.is_err() {
             let error = NotLocated {
                 status: None,

@@ -24,6 +24,11 @@ slotmap::new_key_type! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Link(pub u64);
 
+/// One of the ways that a session's publishes take, of which there are few: within a lane, outcomes
+/// come in the order of publishing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Lane(pub u32);
+
 /// What a session is to be, as read from its URL.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Spec {
@@ -33,6 +38,27 @@ pub enum Spec {
     Consumer(consumer::Spec),
     /// Reads a topic from a position of its own.
     Reader(reader::Spec),
+}
+
+impl Spec {
+    /// The topic's full name.
+    #[must_use]
+    pub fn topic(&self) -> &str {
+        match self {
+            Self::Producer(spec) => &spec.topic,
+            Self::Consumer(spec) => &spec.topic,
+            Self::Reader(spec) => &spec.topic,
+        }
+    }
+
+    /// The same, to be changed.
+    pub const fn topic_mut(&mut self) -> &mut String {
+        match self {
+            Self::Producer(spec) => &mut spec.topic,
+            Self::Consumer(spec) => &mut spec.topic,
+            Self::Reader(spec) => &mut spec.topic,
+        }
+    }
 }
 
 /// Client → session.
@@ -276,11 +302,17 @@ pub enum OpenErrorKind {
 
 /// What a session may ask of a backend. Answers come later, as events of the backend.
 pub trait Broker {
-    /// Sends a message. Its outcome comes later, in order of publishing, unless it is refused here.
+    /// Sends a message. Its outcome comes later, in the order of publishing among those of the lane
+    /// that it took, unless it is refused here.
     ///
     /// # Errors
     /// Nothing was sent: the payload's encoding is broken, or the message can't be accepted.
-    fn publish(&mut self, now: Now, link: Link, publish: &Publish<'_>) -> Result<(), PublishError>;
+    fn publish(
+        &mut self,
+        now: Now,
+        link: Link,
+        publish: &Publish<'_>,
+    ) -> Result<Lane, PublishError>;
 
     /// Confirms one message. Tells whether it was outstanding in this session, so that its place
     /// is free for another delivery.

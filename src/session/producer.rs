@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use super::{Broker, Event, Link, MessageId, Publish, PublishError};
+use super::{Broker, Event, Lane, Link, MessageId, Publish, PublishError};
 use crate::timer::Now;
 
 /// What a producer is to be.
@@ -16,6 +16,42 @@ pub struct Spec {
     pub initial_sequence_id: Option<i64>,
     /// How long a publish may take; `None`: for ever.
     pub send_timeout: Option<Duration>,
+    /// Where messages go if the topic has partitions.
+    pub partitioning: Partitioning,
+}
+
+/// Which partition a message goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Partitioning {
+    /// Of messages without a key.
+    pub routing: Routing,
+    /// Of messages with a key, which decides alone.
+    pub hashing: Hashing,
+}
+
+/// Where messages without a key go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Routing {
+    /// All to one partition, chosen by chance.
+    #[default]
+    Single,
+    /// To one after the other.
+    RoundRobin,
+    /// To one after the other, each for so many milliseconds, so that batches fill up.
+    RoundRobinInTime {
+        /// At least one.
+        ms: u32,
+    },
+}
+
+/// What is made of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Hashing {
+    /// Java's hash of strings.
+    #[default]
+    JavaString,
+    /// Murmur3 in 32 bits.
+    Murmur3,
 }
 
 /// What a producing client may ask.
@@ -25,11 +61,17 @@ pub enum Command<'a> {
     Publish(Publish<'a>),
 }
 
-/// A publishing session. Receipts come in the order of publishing, so contexts wait in a queue.
+/// A publishing session. Within a lane, receipts come in the order of publishing, so contexts wait in
+/// a queue for each.
 #[derive(Debug)]
 pub struct Producer {
     link: Link,
+    /// Of lane 0, mostly the only one.
     contexts: Contexts,
+    /// Of the lanes from 1 on.
+    more: Vec<Contexts>,
+    in_flight: usize,
+    context_bytes: usize,
 }
 
 impl Producer {
@@ -39,19 +81,22 @@ impl Producer {
         Self {
             link,
             contexts: Contexts::default(),
+            more: Vec::new(),
+            in_flight: 0,
+            context_bytes: 0,
         }
     }
 
     /// Publishes that have neither receipt nor failure yet.
     #[must_use]
-    pub fn in_flight(&self) -> usize {
-        self.contexts.lens.len()
+    pub const fn in_flight(&self) -> usize {
+        self.in_flight
     }
 
     /// Bytes kept for publishes in flight on this side of the waist.
     #[must_use]
-    pub fn context_bytes(&self) -> usize {
-        self.contexts.text.len() - self.contexts.head
+    pub const fn context_bytes(&self) -> usize {
+        self.context_bytes
     }
 
     pub(super) fn handle_command<'a>(
@@ -62,8 +107,8 @@ impl Producer {
     ) -> Option<Event<'a>> {
         let Command::Publish(publish) = command;
         match broker.publish(now, self.link, &publish) {
-            Ok(()) => {
-                self.contexts.push(publish.context);
+            Ok(lane) => {
+                self.push(lane, publish.context);
                 None
             }
             Err(error) => Some(Event::PublishFailed {
@@ -73,20 +118,46 @@ impl Producer {
         }
     }
 
-    /// The oldest publish in flight was stored.
-    pub fn handle_receipt<'a>(&'a mut self, message_id: &'a MessageId) -> Event<'a> {
+    /// The oldest publish in flight of a lane was stored.
+    pub fn handle_receipt<'a>(&'a mut self, lane: Lane, message_id: &'a MessageId) -> Event<'a> {
         Event::Receipt {
-            context: self.contexts.pop(),
+            context: self.pop(lane),
             message_id,
         }
     }
 
-    /// The oldest publish in flight failed.
-    pub fn handle_failure(&mut self, error: PublishError) -> Event<'_> {
+    /// The oldest publish in flight of a lane failed.
+    pub fn handle_failure(&mut self, lane: Lane, error: PublishError) -> Event<'_> {
         Event::PublishFailed {
-            context: self.contexts.pop(),
+            context: self.pop(lane),
             error,
         }
+    }
+
+    fn push(&mut self, Lane(lane): Lane, context: Option<&str>) {
+        self.in_flight += 1;
+        self.context_bytes += context.map_or(0, str::len);
+        let contexts = match (lane as usize).checked_sub(1) {
+            None => &mut self.contexts,
+            Some(index) => {
+                if self.more.len() <= index {
+                    self.more.resize_with(index + 1, Contexts::default);
+                }
+                &mut self.more[index]
+            }
+        };
+        contexts.push(context);
+    }
+
+    fn pop(&mut self, Lane(lane): Lane) -> Option<&str> {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        let contexts = match (lane as usize).checked_sub(1) {
+            None => &mut self.contexts,
+            Some(index) => self.more.get_mut(index)?,
+        };
+        let context = contexts.pop()?;
+        self.context_bytes -= context.len();
+        Some(context)
     }
 
     pub(super) const fn link(&self) -> Link {
@@ -157,6 +228,31 @@ mod tests {
             contexts.text.len() < 2 * Contexts::COMPACT_BYTES_MIN + 1000,
             "consumed text goes"
         );
+    }
+
+    #[test]
+    fn each_lane_has_an_order_of_its_own() {
+        let mut producer = Producer::new(Link(1));
+        for (lane, context) in [(2, "a"), (0, "b"), (2, "c"), (1, "d")] {
+            producer.push(Lane(lane), Some(context));
+        }
+        producer.push(Lane(0), None);
+        assert_eq!((producer.in_flight(), producer.context_bytes()), (5, 4));
+        let expected = [
+            (0, Some("b")),
+            (1, Some("d")),
+            (2, Some("a")),
+            (0, None),
+            (2, Some("c")),
+        ];
+        for (lane, context) in expected {
+            let event = producer.handle_failure(Lane(lane), PublishError::Backend("x".into()));
+            let Event::PublishFailed { context: told, .. } = event else {
+                panic!("{event:?}");
+            };
+            assert_eq!(told, context);
+        }
+        assert_eq!((producer.in_flight(), producer.context_bytes()), (0, 0));
     }
 
     #[test]

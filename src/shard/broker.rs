@@ -3,7 +3,7 @@
 use super::{Shard, client::Phase, messages};
 use crate::{
     pulsar::{self, ConnectionKey, Event},
-    session::{MessageId, PublishError, Session, SessionKey},
+    session::{Lane, MessageId, PublishError, Session, SessionKey},
     timer::Now,
 };
 
@@ -26,9 +26,14 @@ impl Shard {
             Event::OpenFailed { session, error } => self.open_failed(now, session, &error),
             Event::Receipt {
                 session,
+                lane,
                 message_id,
-            } => self.published(now, session, Ok(message_id)),
-            Event::PublishFailed { session, error } => self.published(now, session, Err(error)),
+            } => self.published(now, session, lane, Ok(message_id)),
+            Event::PublishFailed {
+                session,
+                lane,
+                error,
+            } => self.published(now, session, lane, Err(error)),
             Event::Entry(entry) => self.entry(now, entry),
             Event::Released { session, messages } => {
                 if let Some(client) = self.clients.get_mut(session)
@@ -45,8 +50,14 @@ impl Shard {
         }
     }
 
-    /// The oldest publish of a producer has its outcome.
-    fn published(&mut self, now: Now, key: SessionKey, outcome: Result<MessageId, PublishError>) {
+    /// The oldest publish of a producer's lane has its outcome.
+    fn published(
+        &mut self,
+        now: Now,
+        key: SessionKey,
+        lane: Lane,
+        outcome: Result<MessageId, PublishError>,
+    ) {
         let Some(client) = self.clients.get_mut(key) else {
             return;
         };
@@ -58,8 +69,8 @@ impl Shard {
         };
         self.buffers.provide(&mut client.outbox);
         let event = match &outcome {
-            Ok(message_id) => producer.handle_receipt(message_id),
-            Err(error) => producer.handle_failure(error.clone()),
+            Ok(message_id) => producer.handle_receipt(lane, message_id),
+            Err(error) => producer.handle_failure(lane, error.clone()),
         };
         client.visit.messages_out += 1;
         messages::write(

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::{
-    pulsar::{self, ConnectionKey, LookupKey, ResolveKey},
+    pulsar::{self, ConnectionKey, LookupKey, ResolveKey, Wanted},
     session::SessionKey,
 };
 
@@ -50,8 +50,8 @@ pub enum Effect {
         lookup: LookupKey,
         /// The topic's whole name.
         topic: String,
-        /// Ask for its partitions first.
-        asks_partitions: bool,
+        /// What to ask.
+        wanted: Wanted,
     },
     /// Every session has ended and the backend has let go.
     Drained,
@@ -72,11 +72,11 @@ impl From<pulsar::Effect> for Effect {
             pulsar::Effect::Locate {
                 lookup,
                 topic,
-                asks_partitions,
+                wanted,
             } => Self::Locate {
                 lookup,
                 topic,
-                asks_partitions,
+                wanted,
             },
             pulsar::Effect::Connect {
                 connection,

@@ -48,7 +48,7 @@ pub use effect::Effect;
 
 /// What the surface speaks of, so that its driver needs to know no layer below.
 pub use crate::{
-    pulsar::{ConnectionKey, Location, LookupKey, NotLocated, ResolveKey},
+    pulsar::{ConnectionKey, Location, LookupKey, NotLocated, ResolveKey, Wanted},
     session::SessionKey,
     timer::{Instant, Now},
 };

@@ -17,7 +17,7 @@ use crate::{
     session::{
         OpenError, OpenErrorKind, Spec,
         consumer::{self, InitialPosition, SubscriptionType},
-        producer,
+        producer::{self, Hashing, Partitioning, Routing},
         reader::{self, Start},
     },
 };
@@ -103,23 +103,18 @@ fn refuse_unsupported(parameters: &[(&str, bool)]) -> Result<(), Refusal> {
     }
 }
 
-/// `ProducerHandler.getProducerBuilder`. Java checks and ignores more than a topic without partitions has use for.
+/// `ProducerHandler.getProducerBuilder`.
 fn producer(endpoint: &Endpoint) -> Result<producer::Spec, String> {
     let parameters = &endpoint.parameters;
     let name = not_blank(parameters, "producerName")?;
     let initial_sequence_id = long(parameters, "initialSequenceId")?;
-    check_hashing_scheme(parameters)?;
+    let hashing = hashing(parameters)?;
     let send_timeout_ms = at_least(
         0,
         int(parameters, "sendTimeoutMillis")?.unwrap_or(SEND_TIMEOUT_MS),
         "sendTimeout needs to be >= 0",
     )?;
-    let routing = ["SinglePartition", "RoundRobinPartition", "CustomPartition"];
-    choice(
-        parameters,
-        "messageRoutingMode",
-        &routing.map(|mode| (mode, ())),
-    )?;
+    let routing = routing(parameters)?;
     check_batching(parameters)?;
     let compressions = ["NONE", "LZ4", "ZLIB", "ZSTD", "SNAPPY"];
     choice(
@@ -132,13 +127,35 @@ fn producer(endpoint: &Endpoint) -> Result<producer::Spec, String> {
         name,
         initial_sequence_id,
         send_timeout: positive_ms(send_timeout_ms),
+        partitioning: Partitioning { routing, hashing },
     })
 }
 
+/// Turns in time are `batchingPartitionSwitchFrequencyByPublishDelay`'s default. `CustomPartition` is
+/// taken and means nothing.
+fn routing(parameters: &Parameters) -> Result<Routing, String> {
+    const TURN_DELAYS: u32 = 10;
+    let modes = [
+        ("SinglePartition", Routing::Single),
+        ("RoundRobinPartition", Routing::RoundRobin),
+        ("CustomPartition", Routing::Single),
+    ];
+    let routing = choice(parameters, "messageRoutingMode", &modes)?.unwrap_or_default();
+    if routing == Routing::RoundRobin && boolean(parameters, "batchingEnabled") {
+        // A delay that is none is refused with the other details of batches.
+        let delay = int(parameters, "batchingMaxPublishDelay");
+        let delay = delay.ok().flatten().map_or(Ok(1), u32::try_from);
+        let ms = delay.unwrap_or(1).saturating_mul(TURN_DELAYS);
+        return Ok(Routing::RoundRobinInTime { ms });
+    }
+    Ok(routing)
+}
+
 /// The one enum that is read by `valueOf`, whose exception names the class.
-fn check_hashing_scheme(parameters: &Parameters) -> Result<(), String> {
+fn hashing(parameters: &Parameters) -> Result<Hashing, String> {
     match parameters.get("hashingScheme") {
-        None | Some("JavaStringHash" | "Murmur3_32Hash") => Ok(()),
+        None | Some("JavaStringHash") => Ok(Hashing::JavaString),
+        Some("Murmur3_32Hash") => Ok(Hashing::Murmur3),
         Some(other) => Err(format!(
             "No enum constant org.apache.pulsar.client.api.HashingScheme.{other}"
         )),

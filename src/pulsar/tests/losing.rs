@@ -212,10 +212,6 @@ fn a_producer_learns_while_it_is_being_made_that_the_topic_went_elsewhere() {
         world.pass(Duration::from_millis(100));
         assert_eq!(world.connecting[0].1, "10.0.0.1:6650".parse().unwrap());
         let green = world.connect();
-        let asked: CommandPartitionedTopicMetadata =
-            world.sent_one(green, Kind::PartitionedMetadata).decode();
-        let answer = partitions(asked.request_id, 0);
-        world.answer(green, Kind::PartitionedMetadataResponse, &answer);
         world.locate_at(green, "pulsar://10.0.0.1:6650");
         let asked: CommandProducer = world.sent_one(green, Kind::Producer).decode();
         assert_eq!(asked.topic, TOPIC);

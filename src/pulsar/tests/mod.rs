@@ -8,6 +8,7 @@ mod consuming;
 mod golden;
 mod losing;
 mod opening;
+mod partitions;
 mod publishing;
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
@@ -325,7 +326,8 @@ impl World {
     }
 
     fn publish(&mut self, link: Link, payload: &str) -> Result<(), PublishError> {
-        self.pulsar.publish(self.now, link, &publish(payload))
+        let publish = publish(payload);
+        self.pulsar.publish(self.now, link, &publish).map(|_| ())
     }
 
     /// Publishes that must be accepted.
@@ -381,6 +383,7 @@ fn spec() -> producer::Spec {
         name: None,
         initial_sequence_id: None,
         send_timeout: Some(Duration::from_secs(30)),
+        partitioning: producer::Partitioning::default(),
     }
 }
 

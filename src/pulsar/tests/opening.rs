@@ -159,12 +159,12 @@ fn a_proxy_stays_in_between() {
 }
 
 #[test]
-fn partitions_are_refused() {
+fn a_consumer_of_partitions_is_refused() {
     in_pieces(|mut world| {
         let session = world.session();
         world
             .pulsar
-            .open(world.now, session, &Spec::Producer(spec()));
+            .open(world.now, session, &Spec::Consumer(consumer_spec()));
         let key = world.connect();
         let asked: CommandPartitionedTopicMetadata =
             world.sent_one(key, Kind::PartitionedMetadata).decode();
@@ -376,7 +376,7 @@ fn a_broker_that_is_not_ready_is_asked_again() {
         let asked: CommandProducer = world.sent_one(key, Kind::Producer).decode();
         world.error(key, asked.request_id, ServerError::ServiceNotReady);
         world.pass(Duration::from_millis(100));
-        world.locate(key);
+        world.locate_broker(key);
         assert_eq!(world.create(key).epoch, Some(1));
         assert_eq!(world.told(), [Told::Opened]);
     });

@@ -37,6 +37,7 @@ fn defaults_are_javas() {
         name: None,
         initial_sequence_id: None,
         send_timeout: Some(Duration::from_secs(30)),
+        partitioning: Partitioning::default(),
     };
     assert_eq!(
         ask("producer", "token=x&unknown=1"),
@@ -64,6 +65,32 @@ fn defaults_are_javas() {
     assert_eq!(reader_of(""), reader);
 }
 
+fn routing_of(query: &str) -> Result<Routing, String> {
+    routing(&Parameters::parse(query).unwrap())
+}
+
+#[test]
+fn turns_in_time_fit_the_delay_of_batches() {
+    let robin = "messageRoutingMode=RoundRobinPartition";
+    for (query, expected) in [
+        ("", Routing::RoundRobin),
+        ("batchingEnabled=false", Routing::RoundRobin),
+        ("batchingEnabled=true", Routing::RoundRobinInTime { ms: 10 }),
+        (
+            "batchingEnabled=true&batchingMaxPublishDelay=25",
+            Routing::RoundRobinInTime { ms: 250 },
+        ),
+        (
+            "batchingEnabled=true&batchingMaxPublishDelay=2147483647",
+            Routing::RoundRobinInTime { ms: u32::MAX },
+        ),
+    ] {
+        assert_eq!(routing_of(&format!("{robin}&{query}")), Ok(expected));
+    }
+    let single = "messageRoutingMode=SinglePartition&batchingEnabled=true";
+    assert_eq!(routing_of(single), Ok(Routing::Single));
+}
+
 #[test]
 fn parameters_are_taken() {
     let query = "producerName=p&initialSequenceId=-1&sendTimeoutMillis=0&compressionType=NONE\
@@ -74,8 +101,17 @@ fn parameters_are_taken() {
         name: Some("p".to_owned()),
         initial_sequence_id: Some(-1),
         send_timeout: None,
+        partitioning: Partitioning {
+            routing: Routing::Single,
+            hashing: Hashing::Murmur3,
+        },
     };
     assert_eq!(ask("producer", query), Ok(Spec::Producer(producer)));
+    assert_eq!(routing_of(""), Ok(Routing::Single));
+    assert_eq!(
+        routing_of("messageRoutingMode=RoundRobinPartition"),
+        Ok(Routing::RoundRobin)
+    );
 
     let spec = consumer_of(
         "ackTimeoutMillis=1000&subscriptionType=Key_Shared&subscriptionMode=NonDurable\
