@@ -81,6 +81,8 @@ pub struct Config {
     pub connect_timeout: Duration,
     /// Between pings to a broker; `None` sends none.
     pub keep_alive_interval: Option<Duration>,
+    /// Between two looks at how many partitions a topic has.
+    pub partitions_interval: Duration,
 
     /// What drives the sockets.
     pub driver: Driver,
@@ -118,6 +120,7 @@ impl Default for Config {
             operation_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
             keep_alive_interval: Some(Duration::from_secs(30)),
+            partitions_interval: Duration::from_secs(60),
             driver: Driver::IoUring,
             takeover: false,
             notices: Vec::new(),
@@ -281,6 +284,10 @@ impl Config {
         millis(
             "brokerClient_connectionTimeoutMs",
             &mut self.connect_timeout,
+        );
+        millis(
+            "webSocketAutoUpdatePartitionsIntervalMillis",
+            &mut self.partitions_interval,
         );
         // 0 and less keep Jetty's own idle timeout, which is the default; they don't switch it off.
         if let Some(millis @ 1..) = settings.int("webSocketSessionIdleTimeoutMillis") {

@@ -510,7 +510,7 @@ fn the_bounds_of_this_service() {
          webSocketLingerTimeoutMillis=3\nwebSocketReplyTimeoutMillis=4\n\
          webSocketMaxPublishBytesInFlight=5\nwebSocketMaxReplyBytes=6\n\
          webSocketMaxHeldDeliveryBytes=7\nwebSocketMaxIncompleteMessageBytes=8\n\
-         webSocketMaxPublishBytesInFlightOfAll=9",
+         webSocketMaxPublishBytesInFlightOfAll=9\nwebSocketAutoUpdatePartitionsIntervalMillis=10",
     );
     let expected = Config {
         handshake_timeout: Duration::from_millis(1),
@@ -522,6 +522,7 @@ fn the_bounds_of_this_service() {
         held_deliveries_bytes_max: 7,
         incomplete_messages_bytes_max: 8,
         all_publishes_in_flight_bytes_max: 9,
+        partitions_interval: Duration::from_millis(10),
         ..load(MINIMAL).unwrap()
     };
     assert_eq!(config.unwrap(), expected);

@@ -119,6 +119,7 @@ impl From<&Config> for Settings {
             operation_timeout: config.operation_timeout,
             connect_timeout: config.connect_timeout,
             keep_alive_interval: config.keep_alive_interval,
+            partitions_interval: config.partitions_interval,
             held_bytes_max: config.held_deliveries_bytes_max,
             ..Self::default()
         }

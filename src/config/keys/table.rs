@@ -347,6 +347,13 @@ const BROKER_CLIENT: &[Key] = &[
         "seconds between pings to a broker; 0 and less sends none",
     ),
     key(
+        "webSocketAutoUpdatePartitionsIntervalMillis",
+        Positive("milliseconds"),
+        "60000",
+        Honoured,
+        "between two looks at how many partitions a session's topic has",
+    ),
+    key(
         "brokerClient_memoryLimitBytes",
         Long,
         "0",
