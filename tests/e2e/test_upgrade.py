@@ -262,10 +262,10 @@ def test_what_is_not_built_yet_is_refused_with_a_sentence(service, path):
     assert len(answer.text) > 20
 
 
-@pytest.mark.ours_only("partitioned topics come in a later version")
-def test_partitioned_topics_are_refused_with_a_sentence(service, broker, topic):
+@pytest.mark.ours_only("consuming partitioned topics comes in a later version")
+def test_consuming_partitioned_topics_is_refused_with_a_sentence(service, broker, topic):
     broker.admin("PUT", f"persistent/public/default/{topic}/partitions", 2)
-    for path in (service.path("producer", topic), service.path("consumer", topic, "s"), service.path("reader", topic)):
+    for path in (service.path("consumer", topic, "s"), service.path("reader", topic)):
         answer = request(service.port, path)
         assert answer.status == 400, answer
         assert "partition" in answer.text
