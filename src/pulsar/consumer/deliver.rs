@@ -43,6 +43,8 @@ pub(super) struct Tracker {
     pub(super) taken: Option<Position>,
     pub(super) permits: Permits,
     pub(super) outstanding: Outstanding,
+    /// How many messages of a topic that stores nothing are with the client.
+    pub(super) volatile_out: u32,
     pub(super) acks: Acks,
     pub(super) rejections: Rejections,
     pub(super) patience: Option<Patience>,
@@ -214,6 +216,9 @@ impl Tracker {
 
     /// All of the entry is acknowledged, or lies before the start.
     fn is_done(&self, entry: EntryId, metadata: &Metadata) -> bool {
+        if self.spec.is_volatile {
+            return false;
+        }
         if self.acks.is_done(entry) {
             return true;
         }
@@ -238,6 +243,9 @@ impl Tracker {
 
     /// Neither done, nor with the client, nor before the start.
     fn is_wanted(&self, shape: &Shape, index: u32) -> bool {
+        if self.spec.is_volatile {
+            return true;
+        }
         let member = shape.metadata.batch_size.map(|_| index);
         !self.is_before(shape.id, member)
             && (self.spec.is_reader || self.outstanding.known(shape.id, index) == Known::Fresh)
@@ -245,14 +253,14 @@ impl Tracker {
 
     /// What the broker left out of a batch is acknowledged there.
     fn note_left_out(&mut self, shape: &Shape) {
-        if let (Some(sent), false) = (&shape.sent, self.spec.is_reader) {
+        if let (Some(sent), true) = (&shape.sent, self.spec.tracks_messages()) {
             self.outstanding
                 .skip(shape.id, shape.size(), &sent.inverse());
         }
     }
 
     fn note_one_done(&mut self, shape: &Shape, index: u32) {
-        if !self.spec.is_reader {
+        if self.spec.tracks_messages() {
             self.outstanding.skip_one(shape.id, shape.size(), index);
         }
     }
@@ -263,15 +271,27 @@ impl Tracker {
             entry: shape.id,
             batch_index: batch.map(|_| index),
         });
-        if !self.spec.is_reader {
+        if self.spec.tracks_messages() {
             let patience = self.patience.as_mut();
             let expiry = patience.map(|patience| patience.expiry(now.mono));
             self.outstanding.deliver(shape.id, batch, index, expiry);
+        } else if !self.spec.is_reader {
+            self.volatile_out += 1;
         }
+    }
+
+    /// One message less is with the client, of a topic whose messages can't be told apart.
+    pub(super) const fn take_volatile(&mut self) -> bool {
+        let was_out = self.volatile_out > 0;
+        self.volatile_out = self.volatile_out.saturating_sub(1);
+        was_out
     }
 
     /// The last message of an entry was taken.
     fn finish(&mut self, now: Now, shape: &Shape) {
+        if self.spec.is_volatile {
+            return;
+        }
         if self.spec.is_reader {
             self.acks.add_cumulative(now.mono, shape.id);
         } else if shape.metadata.batch_size.is_some() && self.outstanding.finish(shape.id) {
@@ -294,7 +314,7 @@ impl Tracker {
         if let Some(out) = out {
             put_error_ack(out, self.id, shape.id, ValidationError::BatchDeSerialize);
         }
-        if !self.spec.is_reader {
+        if self.spec.tracks_messages() {
             let mut rest = Bits::full(shape.size());
             for taken in 0..index {
                 rest.clear(taken);

@@ -107,6 +107,7 @@ impl Consumer {
                     spec.shard_held_bytes_max,
                 ),
                 outstanding: Outstanding::default(),
+                volatile_out: 0,
                 acks: Acks::default(),
                 rejections: Rejections::new(spec.negative_ack_delay),
                 patience: spec.ack_timeout.map(Patience::new),
@@ -268,6 +269,9 @@ impl Consumer {
     ) -> Result<bool, BadMessageId> {
         let id = PulsarId::decode(id)?;
         let tracker = &mut self.tracker;
+        if tracker.spec.is_volatile {
+            return Ok(tracker.take_volatile());
+        }
         if tracker.spec.is_reader {
             return Ok(false);
         }
@@ -309,6 +313,9 @@ impl Consumer {
     pub fn negative_acknowledge(&mut self, now: Now, id: &[u8]) -> Result<bool, BadMessageId> {
         let id = PulsarId::decode(id)?;
         let tracker = &mut self.tracker;
+        if tracker.spec.is_volatile {
+            return Ok(tracker.take_volatile());
+        }
         // To a detached consumer everything comes again anyway.
         if tracker.spec.is_reader || !tracker.attached {
             return Ok(false);

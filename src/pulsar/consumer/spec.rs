@@ -73,6 +73,9 @@ pub struct ConsumerSpec {
     /// Behind which message to begin; a durable subscription knows by itself.
     pub(super) start: Option<Position>,
     pub(super) is_reader: bool,
+    /// The topic stores nothing: its messages all have one id, nothing comes again, and the broker
+    /// wants no acknowledgements (`NonPersistentAcknowledgmentGroupingTracker`).
+    pub(super) is_volatile: bool,
     /// Written into message ids, as Java does for a topic whose name says that it is a partition.
     pub(super) partition: Option<u32>,
     /// The broker gets no permits while messages of more bytes are held.
@@ -84,6 +87,11 @@ pub struct ConsumerSpec {
 }
 
 impl ConsumerSpec {
+    /// Whether messages are told apart by their ids, until they are acknowledged one by one.
+    pub(super) const fn tracks_messages(&self) -> bool {
+        !self.is_reader && !self.is_volatile
+    }
+
     /// Redelivery means everything that is unacknowledged, and epochs tell old from new: there is
     /// one consumer at a time. The others ask for single entries.
     pub(super) const fn is_exclusive(&self) -> bool {
@@ -112,10 +120,11 @@ impl From<&consumer::Spec> for ConsumerSpec {
             receiver_queue_size: spec.receiver_queue_size.max(1),
             name: spec.name.clone(),
             priority_level: spec.priority_level,
-            ack_timeout: spec.ack_timeout,
+            ack_timeout: spec.ack_timeout.filter(|_| !is_volatile(&spec.topic)),
             negative_ack_delay: spec.negative_ack_delay,
             start: None,
             is_reader: false,
+            is_volatile: is_volatile(&spec.topic),
             partition: partition_of(&spec.topic),
             held_bytes_max: usize::MAX,
             shard_held_bytes_max: usize::MAX,
@@ -152,12 +161,18 @@ impl TryFrom<&reader::Spec> for ConsumerSpec {
             negative_ack_delay: Duration::ZERO,
             start: Some(start),
             is_reader: true,
+            is_volatile: is_volatile(&spec.topic),
             partition: partition_of(&spec.topic),
             held_bytes_max: usize::MAX,
             shard_held_bytes_max: usize::MAX,
             shard_held: Rc::default(),
         })
     }
+}
+
+/// Whether the topic's domain says that nothing of it is stored.
+fn is_volatile(topic: &str) -> bool {
+    topic.starts_with("non-persistent://")
 }
 
 /// `TopicName.getPartitionIndex`: a number behind the last `-partition-`, written as Java writes it.

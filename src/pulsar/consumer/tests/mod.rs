@@ -9,6 +9,7 @@ mod golden;
 mod model;
 mod reader;
 mod redelivery;
+mod volatile;
 
 use std::time::Duration;
 
