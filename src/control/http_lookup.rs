@@ -140,10 +140,14 @@ fn serve(service: &Service, questions: &Receiver<Question>) {
 
 impl Service {
     fn locate(&self, topic: &str, wanted: Wanted) -> Result<Location, LookupError> {
-        let topic = encoded(topic).ok_or_else(|| nonsense("the topic has no such name"))?;
+        let (topic, version) =
+            encoded(topic).ok_or_else(|| nonsense("the topic has no such name"))?;
         if wanted != Wanted::Broker {
             let may_create = wanted == Wanted::PartitionsOrBroker;
-            let path = format!("/admin/v2/{topic}/partitions?checkAllowAutoCreation={may_create}");
+            let path = format!(
+                "{}/{topic}/partitions?checkAllowAutoCreation={may_create}",
+                version.admin()
+            );
             let answer = self.get(&path)?;
             let partitions = answer["partitions"].as_u64();
             let partitions = partitions.ok_or_else(|| nonsense("it names no partitions"))?;
@@ -154,7 +158,7 @@ impl Service {
                 });
             }
         }
-        let answer = self.get(&format!("/lookup/v2/topic/{topic}"))?;
+        let answer = self.get(&format!("{}/{topic}", version.lookup()))?;
         // `nativeUrl` is what very old brokers said.
         let url = answer["brokerUrl"].as_str();
         let url = url.or_else(|| answer["nativeUrl"].as_str());
@@ -225,15 +229,47 @@ fn nonsense(what: &str) -> LookupError {
     }
 }
 
-/// `domain://tenant/namespace/topic` as a path, the topic in one piece.
-fn encoded(topic: &str) -> Option<String> {
+/// Which of the two kinds of topic names one is; each has paths of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Version {
+    /// `tenant/cluster/namespace/topic`
+    V1,
+    /// `tenant/namespace/topic`
+    V2,
+}
+
+impl Version {
+    const fn admin(self) -> &'static str {
+        match self {
+            Self::V1 => "/admin",
+            Self::V2 => "/admin/v2",
+        }
+    }
+
+    const fn lookup(self) -> &'static str {
+        match self {
+            Self::V1 => "/lookup/v2/destination",
+            Self::V2 => "/lookup/v2/topic",
+        }
+    }
+}
+
+/// A full topic name as a path, what is behind the namespace in one piece.
+fn encoded(topic: &str) -> Option<(String, Version)> {
     let (domain, rest) = topic.split_once("://")?;
-    let mut parts = rest.splitn(3, '/');
-    let (tenant, namespace, local) = (parts.next()?, parts.next()?, parts.next()?);
+    let parts: Vec<&str> = rest.splitn(4, '/').collect();
+    let (namespace, local, version) = match parts[..] {
+        [tenant, namespace, local] => (format!("{tenant}/{namespace}"), local, Version::V2),
+        [tenant, cluster, namespace, local] => {
+            let namespace = format!("{tenant}/{cluster}/{namespace}");
+            (namespace, local, Version::V1)
+        }
+        _ => return None,
+    };
     let local = utf8_percent_encode(local, ENCODED)
         .to_string()
         .replace("%20", "+");
-    Some(format!("{domain}/{tenant}/{namespace}/{local}"))
+    Some((format!("{domain}/{namespace}/{local}"), version))
 }
 
 #[cfg(test)]
@@ -242,16 +278,20 @@ mod tests {
 
     #[test]
     fn topics_as_paths() {
+        let v1 = |path: &str| Some((path.to_owned(), Version::V1));
+        let v2 = |path: &str| Some((path.to_owned(), Version::V2));
         for (topic, path) in [
-            ("persistent://t/n/a.b-c_d*", Some("persistent/t/n/a.b-c_d*")),
+            ("persistent://t/n/a.b-c_d*", v2("persistent/t/n/a.b-c_d*")),
             (
-                "non-persistent://t/n/a b/ü%",
-                Some("non-persistent/t/n/a+b%2F%C3%BC%25"),
+                "non-persistent://t/n/a b%ü",
+                v2("non-persistent/t/n/a+b%25%C3%BC"),
             ),
+            ("persistent://t/c/n/a", v1("persistent/t/c/n/a")),
+            ("persistent://t/c/n/a/b c", v1("persistent/t/c/n/a%2Fb+c")),
             ("t/n/a", None),
             ("persistent://t/n", None),
         ] {
-            assert_eq!(encoded(topic).as_deref(), path);
+            assert_eq!(encoded(topic), path);
         }
     }
 
