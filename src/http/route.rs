@@ -120,27 +120,18 @@ fn read_endpoint(mount: &Mount<'_>) -> Result<Endpoint, Refusal> {
         }
         EndpointKind::Producer | EndpointKind::Reader => None,
     };
-    check_served(mount.api, &topic)?;
+    if mount.api == Api::V3 {
+        return Err(Refusal::new(
+            400,
+            "Consumers of several topics are not supported yet",
+        ));
+    }
     Ok(Endpoint {
         kind: mount.kind,
         topic,
         subscription,
         parameters,
     })
-}
-
-/// What waits for a later stage. Delete this when nothing does.
-fn check_served(api: Api, topic: &TopicName) -> Result<(), Refusal> {
-    let text = if api == Api::V3 {
-        "Consumers of several topics are not supported yet"
-    } else if topic.domain == Domain::NonPersistent {
-        "Non-persistent topics are not supported yet"
-    } else if api == Api::V1 || topic.cluster.is_some() {
-        "Topic names with a cluster are not supported yet"
-    } else {
-        return Ok(());
-    };
-    Err(Refusal::new(400, text))
 }
 
 /// Cuts a target into path and query. The absolute form loses its scheme and host, a fragment is dropped.
@@ -241,13 +232,6 @@ mod tests {
 
     fn invalid(text: &str) -> (u16, String) {
         (400, format!("Invalid query params: {text}"))
-    }
-
-    /// The topic's full name, whether or not it is served yet.
-    fn topic(target: &str) -> String {
-        let mount = mount(target).unwrap();
-        let pieces: Vec<&str> = mount.path.split('/').collect();
-        topic_of_path(&mount, &pieces).unwrap().full_name()
     }
 
     #[test]
@@ -361,23 +345,11 @@ mod tests {
         let expected = "persistent://public/default/a/b";
         for path in ["a%2Fb", "a/b", "a//b", "a/b/"] {
             let path = format!("{P}/{path}");
-            assert_eq!(topic(&path), expected);
-            assert_eq!(
-                refused(&path),
-                (
-                    400,
-                    "Topic names with a cluster are not supported yet".to_owned()
-                )
-            );
+            assert_eq!(served(&path).topic.full_name(), expected);
         }
-        assert_eq!(
-            topic("/ws/v2/consumer/persistent/a/b/c%2Fd/s"),
-            "persistent://a/b/c/d"
-        );
-        assert_eq!(
-            topic("/ws/producer/persistent/a/b/c/d/e"),
-            "persistent://a/b/c/d/e"
-        );
+        let endpoint = served("/ws/v2/consumer/persistent/a/b/c%2Fd/s");
+        assert_eq!(endpoint.topic.full_name(), "persistent://a/b/c/d");
+        assert_eq!(endpoint.topic.cluster.as_deref(), Some("b"));
         assert_eq!(
             refused(&format!("{P}/a%20b/c")),
             illegal("Invalid named entity: a b")
@@ -456,16 +428,37 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_later_is_refused_with_a_sentence() {
-        for path in [
-            "/ws/v2/producer/non-persistent/a/b/c",
-            "/ws/producer/persistent/a/b/c/d",
-            "/ws/consumer/persistent/a/b/c/d/s",
-            "/ws/reader/persistent/a/b/c/d",
+    fn paths_of_the_first_version() {
+        for (target, kind, topic, subscription) in [
+            (
+                "/ws/producer/persistent/a/b/c/d/",
+                EndpointKind::Producer,
+                "persistent://a/b/c/d",
+                None,
+            ),
+            (
+                "/ws/producer/persistent/a/b/c/d%2Fe//f",
+                EndpointKind::Producer,
+                "persistent://a/b/c/d/e/f",
+                None,
+            ),
+            (
+                "/ws/consumer/persistent/a/b/c/d/s%2F",
+                EndpointKind::Consumer,
+                "persistent://a/b/c/d",
+                Some("s/"),
+            ),
+            (
+                "/ws/reader/non-persistent/a/b/c/d",
+                EndpointKind::Reader,
+                "non-persistent://a/b/c/d",
+                None,
+            ),
         ] {
-            let (status, message) = refused(path);
-            assert_eq!(status, 400, "{path}");
-            assert!(message.ends_with("are not supported yet"), "{message}");
+            let endpoint = served(target);
+            assert_eq!(endpoint.kind, kind);
+            assert_eq!(endpoint.topic.full_name(), topic);
+            assert_eq!(endpoint.subscription.as_deref(), subscription);
         }
     }
 

@@ -247,8 +247,6 @@ def test_what_does_not_exist_is_404_and_500_for_readers(service):
 
 @pytest.mark.ours_only("comes in a later version")
 @pytest.mark.parametrize("path", [
-    "/ws/v2/producer/non-persistent/public/default/t", "/ws/v2/consumer/non-persistent/public/default/t/s",
-    "/ws/producer/persistent/public/standalone/default/t", "/ws/consumer/persistent/public/standalone/default/t/s",
     "/ws/v3/consumer/s?topics=a,b", "/ws/v2/producer/persistent/public/default/t?batchingEnabled=true",
     "/ws/v2/producer/persistent/public/default/t?compressionType=LZ4",
     "/ws/v2/producer/persistent/public/default/t?encryptionKeys=k",
