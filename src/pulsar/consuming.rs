@@ -197,9 +197,19 @@ impl Pulsar {
         id: &[u8],
     ) -> Result<bool, BadMessageId> {
         let key = half_key(link.0);
-        let removed = self.consume(key, |consumer, _| consumer.negative_acknowledge(now, id));
+        let removed = self.consume(key, |consumer, out| {
+            let removed = consumer.negative_acknowledge(now, id);
+            consumer.renew_permits(out);
+            removed
+        });
         self.arm_consumer(key);
         removed.unwrap_or(Ok(false))
+    }
+
+    pub(super) fn permit_messages(&mut self, link: Link, messages: u32) {
+        self.consume(half_key(link.0), |consumer, out| {
+            consumer.permit(messages, out);
+        });
     }
 
     /// Sets the deadlines of consumers whose held messages were taken.

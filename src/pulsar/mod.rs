@@ -428,6 +428,10 @@ impl Broker for Pulsar {
         self.negative_acknowledge_message(now, link, message_id)
     }
 
+    fn permit(&mut self, _now: Now, link: Link, messages: u32) {
+        self.permit_messages(link, messages);
+    }
+
     fn unsubscribe(&mut self, now: Now, link: Link) {
         self.unsubscribe_half(now, link);
     }

@@ -1,4 +1,5 @@
-//! A consuming session: how many deliveries may still go out, and what acknowledgements do to it.
+//! A consuming session: how many deliveries may still go out, and what acknowledgements (in push mode)
+//! and permits (in pull mode) do to it.
 
 use std::time::Duration;
 
@@ -18,8 +19,11 @@ pub struct Spec {
     pub durable: bool,
     /// Where a new subscription begins.
     pub initial_position: InitialPosition,
-    /// Messages the client may hold unacknowledged, and messages prefetched from the broker.
+    /// Messages the client may hold unacknowledged (in push mode), and messages prefetched from the
+    /// broker; 0: one by one, when there is room for it.
     pub receiver_queue_size: u32,
+    /// Messages come when the client permits them, instead of when it has room.
+    pub pull: bool,
     /// `None`: a random one.
     pub name: Option<String>,
     /// Smaller is served first.
@@ -65,7 +69,7 @@ pub enum Command<'a> {
         /// In the backend's encoding.
         message_id: &'a [u8],
     },
-    /// That many more (pull mode; means nothing in push mode).
+    /// That many more (pull mode; means nothing in push mode). None or less than none changes nothing.
     Permit {
         /// As the client gave it.
         messages: i32,
@@ -76,28 +80,47 @@ pub enum Command<'a> {
     IsEndOfTopic,
 }
 
-/// A consuming session in push mode: at most `limit` deliveries are unacknowledged at any time.
-///
-/// The backend knows which messages are outstanding; an acknowledgement counts here only when it
-/// removed one. So neither a repeated nor a stray one buys an extra delivery, and what the backend
-/// takes back (ack timeout, reconnect) frees its place.
+/// A consuming session.
 #[derive(Debug)]
 pub struct Consumer {
     link: Link,
-    limit: u32,
-    /// `outstanding <= limit`.
-    outstanding: u32,
+    flow: Flow,
     subscribed: bool,
+}
+
+/// What lets a delivery go out.
+#[derive(Debug)]
+enum Flow {
+    /// At most `limit` deliveries are unacknowledged at any time.
+    ///
+    /// The backend knows which messages are outstanding; an acknowledgement counts here only when it
+    /// removed one. So neither a repeated nor a stray one buys an extra delivery, and what the
+    /// backend takes back (ack timeout, reconnect) frees its place.
+    Push {
+        limit: u32,
+        /// `outstanding <= limit`.
+        outstanding: u32,
+    },
+    /// The client permits so many more. Each delivery uses one, whether or not the message was there
+    /// before; acknowledgements count for nothing.
+    Pull { permits: u32 },
 }
 
 impl Consumer {
     /// A session whose backend half is ready.
     #[must_use]
-    pub fn new(link: Link, receiver_queue_size: u32) -> Self {
+    pub fn new(link: Link, spec: &Spec) -> Self {
+        let flow = if spec.pull {
+            Flow::Pull { permits: 0 }
+        } else {
+            Flow::Push {
+                limit: spec.receiver_queue_size.max(1),
+                outstanding: 0,
+            }
+        };
         Self {
             link,
-            limit: receiver_queue_size.max(1),
-            outstanding: 0,
+            flow,
             subscribed: true,
         }
     }
@@ -105,18 +128,27 @@ impl Consumer {
     /// Whether one more message may go to the client.
     #[must_use]
     pub const fn wants_delivery(&self) -> bool {
-        self.subscribed && self.outstanding < self.limit
+        self.subscribed
+            && match self.flow {
+                Flow::Push { limit, outstanding } => outstanding < limit,
+                Flow::Pull { permits } => permits > 0,
+            }
     }
 
     /// A message goes to the client.
     pub const fn handle_delivery(&mut self) {
         debug_assert!(self.wants_delivery());
-        self.outstanding += 1;
+        match &mut self.flow {
+            Flow::Push { outstanding, .. } => *outstanding += 1,
+            Flow::Pull { permits } => *permits = permits.saturating_sub(1),
+        }
     }
 
     /// The backend took back messages that the client had not acknowledged.
     pub const fn handle_released(&mut self, messages: u32) {
-        self.outstanding = self.outstanding.saturating_sub(messages);
+        if let Flow::Push { outstanding, .. } = &mut self.flow {
+            *outstanding = outstanding.saturating_sub(messages);
+        }
     }
 
     pub(super) fn handle_command(
@@ -132,7 +164,10 @@ impl Consumer {
             Command::NegativeAcknowledge { message_id } => {
                 broker.negative_acknowledge(now, self.link, message_id)?
             }
-            Command::Permit { .. } => false,
+            Command::Permit { messages } => {
+                self.permit(now, messages, broker);
+                false
+            }
             Command::Unsubscribe => {
                 self.subscribed = false;
                 broker.unsubscribe(now, self.link);
@@ -144,6 +179,17 @@ impl Consumer {
         };
         self.handle_released(u32::from(removed));
         Ok(None)
+    }
+
+    /// Permits add up, and stay at the most there can be.
+    fn permit(&mut self, now: Now, messages: i32, broker: &mut impl Broker) {
+        let Ok(messages @ 1..) = u32::try_from(messages) else {
+            return;
+        };
+        if let (Flow::Pull { permits }, true) = (&mut self.flow, self.subscribed) {
+            *permits = permits.saturating_add(messages);
+            broker.permit(now, self.link, messages);
+        }
     }
 
     pub(super) const fn link(&self) -> Link {

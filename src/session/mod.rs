@@ -338,6 +338,9 @@ pub trait Broker {
         message_id: &[u8],
     ) -> Result<bool, BadMessageId>;
 
+    /// The session will take so many deliveries more. A backend that fetches ahead has no use for it.
+    fn permit(&mut self, now: Now, link: Link, messages: u32);
+
     /// Removes the subscription. Failure comes later, as an event.
     fn unsubscribe(&mut self, now: Now, link: Link);
 
@@ -366,9 +369,7 @@ impl Session {
     pub fn new(spec: &Spec, link: Link) -> Self {
         match spec {
             Spec::Producer(_) => Self::Producer(producer::Producer::new(link)),
-            Spec::Consumer(spec) => {
-                Self::Consumer(consumer::Consumer::new(link, spec.receiver_queue_size))
-            }
+            Spec::Consumer(spec) => Self::Consumer(consumer::Consumer::new(link, spec)),
             Spec::Reader(spec) => Self::Reader(reader::Reader::new(link, spec.receiver_queue_size)),
         }
     }

@@ -51,13 +51,10 @@ pub(in crate::dialect) fn spec(endpoint: &Endpoint) -> Result<Spec, Refusal> {
         }
         EndpointKind::Consumer => {
             let spec = consumer(endpoint).map_err(|text| Refusal::invalid_params(&text))?;
-            refuse_unsupported(&[
-                (
-                    "maxRedeliverCount",
-                    parameters.get("maxRedeliverCount").is_some(),
-                ),
-                ("pullMode", boolean(parameters, "pullMode")),
-            ])?;
+            refuse_unsupported(&[(
+                "maxRedeliverCount",
+                parameters.get("maxRedeliverCount").is_some(),
+            )])?;
             Ok(Spec::Consumer(spec))
         }
         EndpointKind::Reader => reader(endpoint).map(Spec::Reader),
@@ -227,6 +224,7 @@ fn consumer(endpoint: &Endpoint) -> Result<consumer::Spec, String> {
         durable: durable.unwrap_or(true),
         initial_position: initial_position.unwrap_or(InitialPosition::Latest),
         receiver_queue_size,
+        pull: boolean(parameters, "pullMode"),
         name,
         priority_level,
         ack_timeout: positive_ms(ack_timeout_ms),

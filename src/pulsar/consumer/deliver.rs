@@ -74,6 +74,7 @@ impl Consumer {
                     metadata,
                     payload,
                 });
+        tracker.permits.set_at_hand(entry.is_some());
         tracker.flow(self.held.load(), Some(out));
         entry
     }
@@ -184,6 +185,7 @@ impl Tracker {
                 self.note_one_done(shape, index);
             } else if self.is_wanted(shape, index) {
                 self.note_taken(now, shape, index);
+                self.permits.note_delivered();
                 found = Some(member.map_or(Found::Plain, |single| Found::Member(index, single)));
             } else {
                 self.stats.duplicates += 1;

@@ -101,11 +101,7 @@ impl Consumer {
                 epoch: 0,
                 start: spec.start,
                 taken: None,
-                permits: Permits::new(
-                    spec.receiver_queue_size,
-                    spec.held_bytes_max,
-                    spec.shard_held_bytes_max,
-                ),
+                permits: Permits::new(&spec),
                 outstanding: Outstanding::default(),
                 volatile_out: 0,
                 acks: Acks::default(),
@@ -161,7 +157,9 @@ impl Consumer {
             patience.start(now.mono);
         }
         tracker.acks.flush(tracker.id, out);
-        put_flow(out, tracker.id, tracker.permits.restart());
+        if let Some(permits) = tracker.permits.restart() {
+            put_flow(out, tracker.id, permits);
+        }
     }
 
     /// The connection is lost, and so may be the acknowledgements that went out last.
@@ -182,12 +180,25 @@ impl Consumer {
         if let Some(patience) = &mut self.tracker.patience {
             patience.set_next(None);
         }
-        if self.tracker.spec.durable {
+        let released = if self.tracker.spec.durable {
             // Acknowledged members of a batch stay acknowledged when the entry comes again.
             self.tracker.outstanding.release_all()
         } else {
             self.tracker.outstanding.clear()
-        }
+        };
+        self.tracker.permits.make_room(released);
+        released
+    }
+
+    /// The client permits so many messages more (in pull mode).
+    pub fn permit(&mut self, messages: u32, out: Option<&mut BytesMut>) {
+        self.tracker.permits.ask(messages);
+        self.renew_permits(out);
+    }
+
+    /// Gives the broker new permits if there are enough to give.
+    pub fn renew_permits(&mut self, out: Option<&mut BytesMut>) {
+        self.tracker.flow(self.held.load(), out);
     }
 
     /// The next message of an entry that the client may have; a permit is spent.
@@ -201,6 +212,9 @@ impl Consumer {
         let mut out = Some(out);
         let cursor = &mut entry.cursor;
         let found = tracker.next(now, &entry.shape, cursor, entry.payload, out.as_deref_mut());
+        tracker
+            .permits
+            .set_at_hand(entry.cursor.index < entry.shape.size());
         tracker.flow(self.held.load(), out);
         Some(delivery(
             &entry.shape,
@@ -214,6 +228,7 @@ impl Consumer {
     /// Keeps what is left of an entry until the client can take it.
     pub fn hold(&mut self, entry: Entry<'_>) {
         self.held.push(entry);
+        self.tracker.permits.set_at_hand(false);
     }
 
     /// The next message that was held and that the client may have; a permit is spent.
@@ -277,6 +292,7 @@ impl Consumer {
         }
         let acknowledged = tracker.outstanding.acknowledge(&id);
         let removed = acknowledged.removed;
+        tracker.permits.make_room(u32::from(removed));
         let tell = match acknowledged.tell {
             Tell::Unknown => tracker.outstanding.acknowledge_stranger(&id),
             tell => tell,
@@ -324,6 +340,7 @@ impl Consumer {
         if rejected.again {
             tracker.rejections.add(now, id.entry, rejected.known);
         }
+        tracker.permits.make_room(u32::from(rejected.removed));
         Ok(rejected.removed)
     }
 
@@ -432,6 +449,7 @@ impl Consumer {
             put_redeliver(out, tracker.id, entries);
         }
         tracker.permits.give_back(self.held.release(&self.again));
+        tracker.permits.make_room(released);
         tracker.flow(self.held.load(), Some(out));
         released
     }
@@ -449,6 +467,7 @@ impl Consumer {
         }
         let released = tracker.outstanding.release_all();
         tracker.permits.give_back(self.held.clear());
+        tracker.permits.make_room(released);
         tracker.flow(Load::default(), Some(out));
         released
     }

@@ -63,8 +63,10 @@ pub struct ConsumerSpec {
     pub(super) sub_type: SubType,
     pub(super) durable: bool,
     pub(super) initial_position: InitialPosition,
-    /// At least 1.
+    /// At least 1, unless messages are fetched one by one.
     pub(super) receiver_queue_size: u32,
+    /// Messages come when the client permits them.
+    pub(super) pull: bool,
     /// `None`: a random one.
     pub(super) name: Option<String>,
     pub(super) priority_level: i32,
@@ -115,9 +117,8 @@ impl From<&consumer::Spec> for ConsumerSpec {
                 consumer::InitialPosition::Latest => InitialPosition::Latest,
                 consumer::InitialPosition::Earliest => InitialPosition::Earliest,
             },
-            // Java has a consumer of its own for 0, which gives up on batches. One permit at a time
-            // is what it is for, and that is a queue of one.
-            receiver_queue_size: spec.receiver_queue_size.max(1),
+            receiver_queue_size: spec.receiver_queue_size,
+            pull: spec.pull,
             name: spec.name.clone(),
             priority_level: spec.priority_level,
             ack_timeout: spec.ack_timeout.filter(|_| !is_volatile(&spec.topic)),
@@ -155,6 +156,7 @@ impl TryFrom<&reader::Spec> for ConsumerSpec {
             durable: false,
             initial_position: InitialPosition::Latest,
             receiver_queue_size: spec.receiver_queue_size.max(1),
+            pull: false,
             name: spec.name.clone(),
             priority_level: 0,
             ack_timeout: None,

@@ -395,6 +395,7 @@ fn consumer_spec() -> consumer::Spec {
         durable: true,
         initial_position: consumer::InitialPosition::Latest,
         receiver_queue_size: 10,
+        pull: false,
         name: None,
         priority_level: 0,
         ack_timeout: None,

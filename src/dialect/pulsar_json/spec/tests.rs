@@ -50,6 +50,7 @@ fn defaults_are_javas() {
         durable: true,
         initial_position: InitialPosition::Latest,
         receiver_queue_size: 1000,
+        pull: false,
         name: None,
         priority_level: 0,
         ack_timeout: None,
@@ -126,6 +127,8 @@ fn parameters_are_taken() {
     assert_eq!(spec.name.as_deref(), Some("c"));
     assert_eq!(spec.priority_level, 7);
     assert_eq!(spec.negative_ack_delay, Duration::ZERO);
+    assert!(!spec.pull);
+    assert!(consumer_of("pullMode=TRUE").pull);
     assert_eq!(
         consumer_of("receiverQueueSize=5000").receiver_queue_size,
         1000
@@ -260,7 +263,6 @@ fn what_is_not_built_yet_is_named() {
             "maxRedeliverCount=3&deadLetterTopic=d",
             "maxRedeliverCount",
         ),
-        ("consumer", "pullMode=True", "pullMode"),
     ] {
         let expected = (400, format!("The parameter {name} is not supported yet"));
         assert_eq!(refused(kind, query), expected, "{query}");

@@ -303,6 +303,7 @@ pub(super) fn spec(subscription_type: SubscriptionType) -> Spec {
         durable: true,
         initial_position: InitialPosition::Latest,
         receiver_queue_size: 1000,
+        pull: false,
         name: None,
         priority_level: 0,
         ack_timeout: None,
