@@ -13,14 +13,11 @@
 //! | 78 | the configuration is wrong, or asks for what is not built |
 //! | 128+n | ended at once by a second signal n |
 
-use std::{
-    io::Write, net::IpAddr, num::NonZeroUsize, path::PathBuf, process::ExitCode, time::Duration,
-};
+use std::{io::Write, net::IpAddr, num::NonZeroUsize, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
-use crossbeam_channel::{Sender, bounded};
 use pulsar_ws_fast::{
-    config::{Config, Driver, Overrides, Settings, cpu_list},
+    config::{Config, Driver, LogFormat, Overrides, Settings, cpu_list},
     runtime::{self, Ended},
 };
 use tracing_subscriber::{
@@ -31,6 +28,9 @@ use tracing_subscriber::{
 
 #[cfg(feature = "count-allocations")]
 mod allocations;
+mod log;
+
+use log::Log;
 
 /// Large messages make large, short-lived buffers on every core; mimalloc keeps them per thread.
 #[cfg(not(feature = "count-allocations"))]
@@ -45,11 +45,6 @@ const EXIT_DRAIN_TIMED_OUT: u8 = 1;
 const EXIT_SOFTWARE: u8 = 70;
 const EXIT_OS: u8 = 71;
 const EXIT_CONFIG: u8 = 78;
-
-/// Log lines that may wait for whoever reads them; further ones are lost.
-const LOG_LINES_MAX: usize = 8192;
-/// How long the process's end waits for them.
-const LOG_FLUSH_MAX: Duration = Duration::from_secs(1);
 
 /// WebSocket service for Apache Pulsar.
 ///
@@ -95,6 +90,9 @@ struct Arguments {
     /// info,access=off; `access` tells of each handshake and close.
     #[arg(long, value_name = "LEVEL[,TARGET=LEVEL]", default_value = "info", value_parser = log_levels)]
     log: Targets,
+    /// How to log: text, or json for one object a line [default: text].
+    #[arg(long, value_name = "FORMAT", value_parser = ["text", "json"])]
+    log_format: Option<String>,
 }
 
 /// See [`Driver`].
@@ -162,14 +160,7 @@ fn main() -> ExitCode {
     let Ok(log) = Log::start() else {
         return ExitCode::from(EXIT_OS);
     };
-    let writer = log.clone();
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(move || writer.clone())
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
-    tracing_subscriber::registry()
-        .with(lines)
-        .with(arguments.log)
-        .init();
+    write_log(log.clone(), config.log_format, arguments.log);
     #[cfg(feature = "count-allocations")]
     if let Err(error) = ALLOCATOR.print_on_signal() {
         tracing::warn!(%error, "can't print allocations on SIGUSR1");
@@ -194,6 +185,28 @@ fn main() -> ExitCode {
     }
 }
 
+/// From now on what is logged goes to `log`.
+fn write_log(log: Log, format: LogFormat, levels: Targets) {
+    let lines = tracing_subscriber::fmt::layer().with_writer(move || log.clone());
+    let registry = tracing_subscriber::registry();
+    match format {
+        LogFormat::Text => {
+            let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            registry
+                .with(lines.with_ansi(is_terminal))
+                .with(levels)
+                .init();
+        }
+        LogFormat::Json => {
+            let lines = lines.json().flatten_event(true);
+            registry
+                .with(lines.with_current_span(false).with_span_list(false))
+                .with(levels)
+                .init();
+        }
+    }
+}
+
 impl Arguments {
     fn overrides(&self) -> Overrides {
         Overrides {
@@ -207,58 +220,8 @@ impl Arguments {
                 DriverName::Epoll => Driver::Epoll,
             },
             takeover: self.takeover,
+            log_format: self.log_format.clone(),
         }
-    }
-}
-
-/// The standard error behind a queue: a log that nobody reads must not hold a shard.
-#[derive(Clone)]
-struct Log(Sender<Entry>);
-
-enum Entry {
-    Line(Vec<u8>),
-    /// Everything before is written.
-    Flush(Sender<()>),
-}
-
-impl Log {
-    fn start() -> std::io::Result<Self> {
-        let (entries, waiting) = bounded(LOG_LINES_MAX);
-        std::thread::Builder::new()
-            .name("log".to_owned())
-            .spawn(move || {
-                for entry in waiting {
-                    // There is nobody to tell that the log can't be written.
-                    let _ = match entry {
-                        Entry::Line(line) => std::io::stderr().write_all(&line).is_ok(),
-                        Entry::Flush(done) => done.send(()).is_ok(),
-                    };
-                }
-            })?;
-        Ok(Self(entries))
-    }
-
-    fn flush(&self) {
-        let (done, flushed) = bounded(1);
-        if self
-            .0
-            .send_timeout(Entry::Flush(done), LOG_FLUSH_MAX)
-            .is_ok()
-        {
-            let _ = flushed.recv_timeout(LOG_FLUSH_MAX);
-        }
-    }
-}
-
-impl Write for Log {
-    /// Takes one line, or loses it.
-    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-        let _ = self.0.try_send(Entry::Line(line.to_vec()));
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }
 

@@ -307,3 +307,33 @@ fn the_log_can_be_set_by_target() {
         assert_eq!(run(&["--log", levels], &[]).0, Some(2), "{levels}");
     }
 }
+
+#[test]
+fn the_log_can_be_json() {
+    let file = File::new("json", &format!("{MINIMAL}webSocketLogFormat=text\n"));
+    let mut service = Service::start(&["--port", "0", "--log-format", "json", file.name()]);
+    assert!(service.answer().starts_with("HTTP/1.1 404 "));
+    assert_eq!(service.end(), Some(0));
+    let log = service.whole_log();
+    let lines: Vec<serde_json::Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let access = lines
+        .iter()
+        .find(|line| line["target"] == "access")
+        .unwrap();
+    assert_eq!(access["message"], "handshake");
+    assert_eq!(access["level"], "INFO");
+    assert_eq!(
+        (&access["status"], &access["reason"]),
+        (&404.into(), &"Not Found".into())
+    );
+    assert!(
+        access["timestamp"].is_string() && access["peer"].is_string(),
+        "{access}"
+    );
+    assert_eq!(run(&["--log-format", "xml"], &[]).0, Some(2));
+    let variable = [("webSocketLogFormat", "xml")];
+    assert_eq!(run(&["--check-config"], &variable).0, Some(78));
+}

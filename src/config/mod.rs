@@ -89,6 +89,9 @@ pub struct Config {
     /// Whether another instance may hold the port already, to be taken over from.
     pub takeover: bool,
 
+    /// How the log is written.
+    pub log_format: LogFormat,
+
     /// Sentences about keys that don't do what whoever set them may think, for the log.
     pub notices: Vec<String>,
 }
@@ -123,6 +126,7 @@ impl Default for Config {
             partitions_interval: Duration::from_secs(60),
             driver: Driver::IoUring,
             takeover: false,
+            log_format: LogFormat::Text,
             notices: Vec::new(),
         }
     }
@@ -136,6 +140,16 @@ pub enum Driver {
     IoUring,
     /// epoll: slower; for kernels and containers that give no io_uring.
     Epoll,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// A line of words and `name=value`, for people.
+    #[default]
+    Text,
+    /// A JSON object a line, for programs.
+    Json,
 }
 
 /// What the command line says; each one beats environment and file.
@@ -155,6 +169,8 @@ pub struct Overrides {
     pub driver: Driver,
     /// See [`Config::takeover`].
     pub takeover: bool,
+    /// In place of `webSocketLogFormat`.
+    pub log_format: Option<String>,
 }
 
 /// Why the process must not start: one sentence or several, each with the place of what is wrong
@@ -192,6 +208,9 @@ impl Config {
         };
         let mut errors = checks::errors(settings);
         errors.extend(config.take_listener(settings).err());
+        if settings.text("webSocketLogFormat") == Some("json") {
+            config.log_format = LogFormat::Json;
+        }
         config.take_limits(settings);
         errors.extend(config.take_brokers(settings).err());
         if let Some(cores) = overrides.cores

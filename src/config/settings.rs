@@ -155,6 +155,11 @@ impl Settings {
                 "--broker-url",
                 overrides.broker_url.clone(),
             ),
+            (
+                "webSocketLogFormat",
+                "--log-format",
+                overrides.log_format.clone(),
+            ),
         ];
         for (key, flag, value) in flags {
             if let Some(value) = value {

@@ -366,6 +366,7 @@ fn the_command_line_beats_the_environment_beats_the_file() {
         broker_url: Some("pulsar://x:1".into()),
         driver: Driver::Epoll,
         takeover: true,
+        log_format: Some("json".into()),
     };
     let file = "clusterName=c\nbrokerServiceUrl=pulsar://b\nwebServicePort=9\nbindAddress=1.2.3.4";
     let environment = [
@@ -381,6 +382,7 @@ fn the_command_line_beats_the_environment_beats_the_file() {
     assert_eq!(config.brokers, [("x".to_owned(), 1)]);
     assert_eq!(config.driver, Driver::Epoll);
     assert!(config.takeover);
+    assert_eq!(config.log_format, LogFormat::Json);
 
     let config = load_with(Some(file), &environment, &Overrides::default()).unwrap();
     assert_eq!(config.bind, Some("5.6.7.8".parse().unwrap()));

@@ -137,7 +137,7 @@ impl AccessLog {
             request = ?client.visit.request,
             status,
             seconds = now.since(client.visit.accepted).as_secs_f64(),
-            message = (!message.is_empty()).then_some(message),
+            reason = (!message.is_empty()).then_some(message),
             "handshake"
         );
     }

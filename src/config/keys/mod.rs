@@ -50,6 +50,8 @@ pub(super) enum Kind {
     Port,
     /// An IP address.
     Address,
+    /// One of these words.
+    Choice(&'static [&'static str]),
 }
 
 /// What this build does with a key.
@@ -89,6 +91,9 @@ impl Kind {
                 "a port number from 0 to 65535",
             ),
             Self::Address => (value.parse::<IpAddr>().is_ok(), "an IP address"),
+            Self::Choice(words) => {
+                return (!words.contains(&value)).then(|| words.join(" or "));
+            }
         };
         (!fits).then(|| expected.to_owned())
     }
@@ -103,6 +108,7 @@ impl Kind {
             Self::Positive(unit) => unit.to_owned(),
             Self::Port => "port".to_owned(),
             Self::Address => "IP address".to_owned(),
+            Self::Choice(words) => words.join(" or "),
         }
     }
 }
@@ -166,6 +172,7 @@ mod tests {
             (Kind::Port, "0", "65536"),
             (Kind::Address, "::1", "localhost"),
             (Kind::SecurityBoolean, "False", "yes"),
+            (Kind::Choice(&["text", "json"]), "json", "JSON"),
         ] {
             assert_eq!(kind.expects(good), None, "{good}");
             assert!(kind.expects(bad).is_some(), "{bad}");

@@ -6,7 +6,8 @@ use super::{
     Handling::{Honoured, Refused, Silent, Warned},
     Key,
     Kind::{
-        self, Address, Boolean, Int, List, Long, Port, Positive, Secret, SecurityBoolean, Text,
+        self, Address, Boolean, Choice, Int, List, Long, Port, Positive, Secret, SecurityBoolean,
+        Text,
     },
 };
 
@@ -53,6 +54,10 @@ pub(in crate::config) const GROUPS: &[Group] = &[
     Group {
         title: "Bounds that only this service has",
         keys: BOUNDS,
+    },
+    Group {
+        title: "Log",
+        keys: LOG,
     },
     Group {
         title: "Towards brokers",
@@ -323,6 +328,14 @@ const BOUNDS: &[Key] = &[
          closed with 1013",
     ),
 ];
+
+const LOG: &[Key] = &[key(
+    "webSocketLogFormat",
+    Choice(&["text", "json"]),
+    "text",
+    Honoured,
+    "how the log is written: lines of words, or a JSON object a line; also `--log-format`",
+)];
 
 const BROKER_CLIENT: &[Key] = &[
     key(

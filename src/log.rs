@@ -1,0 +1,162 @@
+//! The log on the standard error, behind a queue: a log that nobody reads must not hold a shard.
+//!
+//! Lines that find the queue full are lost. Their number is told as soon as there is room again, in
+//! a line that stands where they are missing.
+
+use std::{
+    cell::Cell,
+    io::{self, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+/// Lines that may wait for whoever reads them; further ones are lost.
+const LINES_MAX: usize = 8192;
+/// How long the process's end waits for them.
+const FLUSH_MAX: Duration = Duration::from_secs(1);
+
+/// What lines are appended to.
+#[derive(Clone)]
+pub(super) struct Log {
+    entries: Sender<Entry>,
+    lost: Arc<AtomicU64>,
+}
+
+enum Entry {
+    Line(Vec<u8>),
+    /// So many lines are missing here.
+    Lost(u64),
+    /// Everything before is written.
+    Flush(Sender<()>),
+}
+
+thread_local! {
+    /// Lines of the thread that writes the log don't wait for it.
+    static WRITES_LOG: Cell<bool> = const { Cell::new(false) };
+}
+
+impl Log {
+    /// Starts the thread that writes.
+    pub(super) fn start() -> io::Result<Self> {
+        let (log, waiting) = Self::new(LINES_MAX);
+        let lost = log.lost.clone();
+        std::thread::Builder::new()
+            .name("log".to_owned())
+            .spawn(move || {
+                WRITES_LOG.set(true);
+                for entry in &waiting {
+                    write_out(entry);
+                    if waiting.is_empty() {
+                        write_out(Entry::Lost(lost.swap(0, Ordering::Relaxed)));
+                    }
+                }
+            })?;
+        Ok(log)
+    }
+
+    fn new(lines_max: usize) -> (Self, Receiver<Entry>) {
+        let (entries, waiting) = bounded(lines_max);
+        let log = Self {
+            entries,
+            lost: Arc::default(),
+        };
+        (log, waiting)
+    }
+
+    /// Waits for what is in the queue, as long as the process's end may.
+    pub(super) fn flush(&self) {
+        let (done, flushed) = bounded(1);
+        let entry = Entry::Flush(done);
+        if self.entries.send_timeout(entry, FLUSH_MAX).is_ok() {
+            let _ = flushed.recv_timeout(FLUSH_MAX);
+        }
+    }
+
+    /// Whether the queue took a line, and before it the number of those that it did not take.
+    fn append(&self, line: &[u8]) -> bool {
+        let lost = self.lost.swap(0, Ordering::Relaxed);
+        if lost > 0 && self.entries.try_send(Entry::Lost(lost)).is_err() {
+            self.lost.fetch_add(lost, Ordering::Relaxed);
+            return false;
+        }
+        self.entries.try_send(Entry::Line(line.to_vec())).is_ok()
+    }
+}
+
+impl Write for Log {
+    /// Takes one line, or counts it as lost.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if WRITES_LOG.get() {
+            return io::stderr().write(line);
+        }
+        if !self.append(line) {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// There is nobody to tell that the log can't be written.
+fn write_out(entry: Entry) {
+    match entry {
+        Entry::Line(line) => {
+            let _ = io::stderr().write_all(&line);
+        }
+        Entry::Lost(0) => {}
+        Entry::Lost(lines) => tracing::warn!(lines, "log lines were lost: nobody read them"),
+        Entry::Flush(done) => {
+            let _ = done.send(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(waiting: &Receiver<Entry>) -> Vec<String> {
+        let said = waiting.try_iter().map(|entry| match entry {
+            Entry::Line(line) => String::from_utf8(line).unwrap(),
+            Entry::Lost(lines) => format!("{lines} lost"),
+            Entry::Flush(_) => "flush".to_owned(),
+        });
+        said.collect()
+    }
+
+    #[test]
+    fn lost_lines_are_told_where_they_are_missing() {
+        let (mut log, waiting) = Log::new(3);
+        for line in ["a", "b", "c", "d", "e"] {
+            assert_eq!(log.write(line.as_bytes()).unwrap(), 1);
+        }
+        assert_eq!(said(&waiting), ["a", "b", "c"]);
+        log.write_all(b"f").unwrap();
+        log.write_all(b"g").unwrap();
+        assert_eq!(said(&waiting), ["2 lost", "f", "g"]);
+    }
+
+    #[test]
+    fn a_number_that_finds_no_room_is_kept() {
+        let (mut log, waiting) = Log::new(1);
+        log.write_all(b"a").unwrap();
+        log.write_all(b"b").unwrap();
+        log.write_all(b"c").unwrap();
+        assert_eq!(said(&waiting), ["a"]);
+        // The number takes the room that there is.
+        log.write_all(b"d").unwrap();
+        assert_eq!(said(&waiting), ["2 lost"]);
+        log.write_all(b"e").unwrap();
+        assert_eq!(said(&waiting), ["1 lost"]);
+        log.write_all(b"f").unwrap();
+        assert_eq!(said(&waiting), ["1 lost"]);
+    }
+}
