@@ -16,6 +16,7 @@ JAVA_SOURCES = ROOT / "scripts" / "java"
 TARGET = ROOT / "target"
 VENV = TARGET / "venv"
 NODE = TARGET / "node"
+PEER = ROOT / "tests" / "peer"
 PULSAR = TARGET / "pulsar"
 PULSAR_LIB = PULSAR / "lib"
 SCRATCH = TARGET / "e2e"
@@ -137,6 +138,19 @@ def our_binary() -> Path:
     """Our program; another build of it may be named by the environment."""
     target = Path(os.environ.get("CARGO_TARGET_DIR", TARGET))
     return Path(os.environ.get("PULSAR_WS_FAST", target / "release" / "pulsar-ws-fast"))
+
+
+def peer_sources() -> None:
+    """Downloads what `tests/peer` is built from. Its protobuf compiler lies in the virtual environment."""
+    run("cargo", "fetch", "--quiet", "--target", "x86_64-unknown-linux-gnu", cwd=PEER)
+
+
+def peer_binary() -> Path:
+    """The client made of the crate `pulsar`, built when its sources changed."""
+    need("cargo", "cc")
+    venv_python()
+    run("cargo", "build", "--quiet", cwd=PEER)
+    return Path(os.environ.get("CARGO_TARGET_DIR", TARGET / "peer")) / "debug" / "pulsar-peer"
 
 
 def run(*command: object, cwd: Path | None = None) -> None:
