@@ -117,7 +117,7 @@ def java_classes() -> Path:
     """The folder with our own Java programs, compiled against Pulsar's jars."""
     jars = pulsar_jars()
     classes = PULSAR / "classes"
-    sources = sorted(JAVA_SOURCES.glob("*.java"))
+    sources = sorted([*JAVA_SOURCES.glob("*.java"), *(E2E / "java").glob("*.java")])
     if not _stamped(classes, *sources):
         need("javac")
         shutil.rmtree(classes, ignore_errors=True)
