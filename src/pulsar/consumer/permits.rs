@@ -60,7 +60,7 @@ impl Permits {
     }
 
     /// The broker knows the consumer anew and has no permits; tells how many it gets, if any.
-    pub(super) const fn restart(&mut self) -> Option<u32> {
+    pub(super) fn restart(&mut self) -> Option<u32> {
         match &mut self.ahead {
             Ahead::Queue { size, available } => {
                 *available = 0;
@@ -83,7 +83,7 @@ impl Permits {
     }
 
     /// How many to pass on now, if any.
-    pub(super) const fn take(&mut self, held: Load) -> Option<u32> {
+    pub(super) fn take(&mut self, held: Load) -> Option<u32> {
         match &mut self.ahead {
             Ahead::Queue { size, available } => {
                 let enough = *available > 0 && *available >= *size / 2;
@@ -136,18 +136,14 @@ impl Permits {
 
 impl One {
     /// What lets one message come, if the client waits for one and none is on its way.
-    const fn take(&mut self) -> Option<u32> {
+    fn take(&mut self) -> Option<u32> {
         if self.wanted == 0 || self.open > 0 || self.is_at_hand {
             return None;
         }
         // What the last batch overdrew is made up for.
         let permits = 1 - self.open;
         self.open = 1;
-        Some(if permits > u32::MAX as i64 {
-            u32::MAX
-        } else {
-            permits as u32
-        })
+        Some(u32::try_from(permits).unwrap_or(u32::MAX))
     }
 }
 
