@@ -19,6 +19,11 @@ pub(crate) const CONSUMER_BUSY: i32 = 5;
 pub(crate) const SERVICE_NOT_READY: i32 = 6;
 pub(crate) const PRODUCER_BUSY: i32 = 16;
 
+/// What topics' names begin with.
+pub(crate) const BASE: &str = "persistent://public/default/topic-";
+/// What the name of the topic with partitions ends with; others have numbers.
+pub(crate) const PARTITIONED: &str = "p";
+
 /// What goes wrong, by chance.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Chaos {
@@ -104,26 +109,41 @@ enum Candidate {
 
 impl Broker {
     pub(crate) fn new(hosts: usize, topics: usize, batch_index_acks: bool) -> Self {
-        let topic = |index| Topic {
-            name: format!("persistent://public/default/topic-{index}"),
-            owner: index % hosts,
-            ledger: 10 + index as u64,
-            entries: Vec::new(),
-            subscriptions: BTreeMap::new(),
-            terminated: false,
-        };
-        Self {
+        let mut broker = Self {
             connections: BTreeMap::new(),
             producers: BTreeMap::new(),
             consumers: BTreeMap::new(),
-            topics: (0..topics).map(topic).collect(),
+            topics: Vec::new(),
             hosts,
             chaos: Chaos::default(),
             batch_index_acks,
             next_name: 0,
             next_ledger: 100,
             wall_ms: 0,
+        };
+        for index in 0..topics {
+            broker.add_topic(format!("{BASE}{index}"), index);
         }
+        broker
+    }
+
+    /// A topic comes into being.
+    pub(crate) fn add_topic(&mut self, name: String, owner: usize) {
+        self.topics.push(Topic {
+            name,
+            owner: owner % self.hosts,
+            ledger: 10 + self.topics.len() as u64,
+            entries: Vec::new(),
+            subscriptions: BTreeMap::new(),
+            terminated: false,
+        });
+    }
+
+    /// The topic with partitions gets one more.
+    pub(crate) fn add_partition(&mut self, rng: &mut Rng) {
+        let name = format!("{BASE}{PARTITIONED}");
+        let number = self.partitions(&name);
+        self.add_topic(format!("{name}-partition-{number}"), rng.below(self.hosts));
     }
 
     /// The shard connected to a host.

@@ -2,8 +2,10 @@
 
 use super::{
     actor::{Actor, Role},
+    broker::PARTITIONED,
     consumer::Consumer,
     judge::{Consuming, Producing},
+    partitions::{Partitions, Target},
     producer::Producer,
     reader::{Reader, after},
     scenario::{Run, Slot},
@@ -34,21 +36,31 @@ impl Run {
         let rng = &mut world.rng;
         let path = |topic: usize| format!("persistent/public/default/topic-{topic}");
         match self.slots[slot].clone() {
-            Slot::Producer { topic } => {
+            slot @ (Slot::Producer { .. } | Slot::Partitioned) => {
+                let (path, publishes_to) = match slot {
+                    Slot::Producer { topic } => (path(topic), Target::Topic(topic)),
+                    _ => (
+                        format!("persistent/public/default/topic-{PARTITIONED}"),
+                        Target::Partitions(Partitions::new(&world.broker, rng)),
+                    ),
+                };
                 let name = format!("producer-{}", self.count);
                 let mut producing = Producing::default();
-                let mut target = format!("/ws/v2/producer/{}?", path(topic));
+                let mut target = format!("/ws/v2/producer/{path}?");
+                if let Target::Partitions(partitions) = &publishes_to {
+                    target += partitions.parameters();
+                }
                 if rng.one_in(2) {
                     producing.name = Some(name.clone());
                     target += &format!("producerName={name}&");
                 }
                 if rng.one_in(3) {
-                    producing.next_sequence_id = rng.next() % 1000;
-                    let initial = i128::from(producing.next_sequence_id) - 1;
+                    producing.first_sequence_id = rng.next() % 1000;
+                    let initial = i128::from(producing.first_sequence_id) - 1;
                     target += &format!("initialSequenceId={initial}");
                 }
                 world.judge.producing.insert(name.clone(), producing);
-                let role = Producer::new(topic, rng.range(1..120), rng.one_in(8));
+                let role = Producer::new(publishes_to, rng.range(1..120), rng.one_in(8));
                 Actor::new(name, &target, Role::Producer(role))
             }
             Slot::Consumer {

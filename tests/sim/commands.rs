@@ -188,8 +188,9 @@ impl Broker {
     }
 
     fn partition_metadata(&mut self, key: u32, asked: &wire::PartitionMetadata, unlucky: bool) {
+        let partitions = u32::try_from(self.partitions(&asked.topic)).expect("few");
         let partition_metadata_response = Some(wire::PartitionMetadataResponse {
-            partitions: (!unlucky).then_some(0),
+            partitions: (!unlucky).then_some(partitions),
             request_id: asked.request_id,
             response: Some(i32::from(unlucky)),
             error: unlucky.then_some(SERVICE_NOT_READY),
@@ -244,6 +245,15 @@ impl Broker {
                 ..BaseCommand::default()
             },
         );
+    }
+
+    /// How many partitions a name has; each is a topic of its own.
+    pub(crate) fn partitions(&self, name: &str) -> usize {
+        let names = self.topics.iter().map(|topic| &topic.name);
+        let behind = names.filter_map(|topic| topic.strip_prefix(name));
+        behind
+            .filter(|behind| behind.starts_with("-partition-"))
+            .count()
     }
 
     pub(crate) fn topic(&self, name: &str) -> usize {

@@ -47,14 +47,16 @@ impl Consuming {
 pub(crate) struct Producing {
     /// Its producer name at the broker, once known.
     pub(crate) name: Option<String>,
-    /// The sequence id that comes next while nothing goes wrong.
-    pub(crate) next_sequence_id: u64,
+    /// The sequence id that comes first while nothing goes wrong.
+    pub(crate) first_sequence_id: u64,
+    /// The one that comes next, by topic: each partition is one.
+    next_sequence_ids: BTreeMap<usize, u64>,
     /// Contents by the number that each payload carries.
     pub(crate) published: Vec<Content>,
     /// Sequence id of each number, as first stored, and how often it was.
     stored: BTreeMap<usize, (u64, u32)>,
-    /// The largest number stored so far.
-    newest: Option<usize>,
+    /// The largest number stored so far, by topic.
+    newest: BTreeMap<usize, usize>,
     pub(crate) cuts: u32,
 }
 
@@ -71,7 +73,13 @@ pub(crate) struct Judge {
 
 impl Judge {
     /// The broker stored a message of a session.
-    pub(crate) fn stored(&mut self, producer: &str, sequence_id: u64, content: &Content) {
+    pub(crate) fn stored(
+        &mut self,
+        topic: usize,
+        producer: &str,
+        sequence_id: u64,
+        content: &Content,
+    ) {
         let (number, session) = origin(&content.payload);
         let producing = self.producing.get_mut(&session).expect("a known session");
         let name = producing.name.get_or_insert_with(|| producer.to_owned());
@@ -92,18 +100,18 @@ impl Judge {
             );
             return;
         }
-        let newest = producing.newest;
+        let newest = producing.newest.insert(topic, number);
         assert!(
             newest.is_none_or(|newest| newest < number),
             "{session} {number} is stored behind {newest:?}"
         );
+        let first = producing.first_sequence_id;
+        let next = producing.next_sequence_ids.entry(topic).or_insert(first);
         assert!(
-            !self.strict || sequence_id == producing.next_sequence_id,
-            "{session} {number} has sequence id {sequence_id}, next is {}",
-            producing.next_sequence_id
+            !self.strict || sequence_id == *next,
+            "{session} {number} has sequence id {sequence_id}, next is {next}"
         );
-        producing.next_sequence_id = sequence_id + 1;
-        producing.newest = Some(number);
+        *next = sequence_id + 1;
         producing.stored.insert(number, (sequence_id, 1));
     }
 

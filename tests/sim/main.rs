@@ -30,6 +30,7 @@ mod effects;
 mod judge;
 mod kernel;
 mod loss;
+mod partitions;
 mod producer;
 mod proto;
 mod publishes;
@@ -54,6 +55,7 @@ const SEEDS: u64 = 25;
 const PLAIN: Scenario = Scenario {
     name: "",
     producers: 0,
+    partitioned: 0,
     subscriptions: 0,
     readers: 0,
     faults: false,
@@ -100,6 +102,36 @@ fn producers() {
     sweep(Scenario {
         name: "producers",
         producers: 3,
+        ..PLAIN
+    });
+}
+
+#[test]
+fn partitions() {
+    sweep(Scenario {
+        name: "partitions",
+        producers: 1,
+        partitioned: 3,
+        ..PLAIN
+    });
+}
+
+#[test]
+fn partitions_with_faults() {
+    sweep(Scenario {
+        name: "partitions_with_faults",
+        partitioned: 3,
+        faults: true,
+        ..PLAIN
+    });
+}
+
+#[test]
+fn partitions_drain() {
+    sweep(Scenario {
+        name: "partitions_drain",
+        partitioned: 3,
+        drain: true,
         ..PLAIN
     });
 }

@@ -1,12 +1,13 @@
 //! A publishing client: a counter as context, and each reply held against what was stored.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use prost::Message;
 use serde_json::{Value, json};
 
 use super::{
     actor::{Scene, Wish},
+    partitions::Target,
     rng::Rng,
     text::base64,
     topic::Content,
@@ -25,7 +26,7 @@ enum Awaited {
 /// One publishing session.
 #[derive(Debug)]
 pub(crate) struct Producer {
-    topic: usize,
+    target: Target,
     /// How many publishes it has in mind.
     planned: usize,
     sent: usize,
@@ -33,22 +34,20 @@ pub(crate) struct Producer {
     awaited: BTreeMap<usize, Awaited>,
     /// Replies to what was not even JSON carry no context.
     nonsense: usize,
-    /// Numbers whose `ok` came.
-    pub(crate) ok: VecDeque<usize>,
-    newest: Option<(u64, u64)>,
+    /// The number whose `ok` came last, and its id, by topic: each partition is one.
+    newest: BTreeMap<usize, (usize, (u64, u64))>,
 }
 
 impl Producer {
-    pub(crate) fn new(topic: usize, planned: usize, large: bool) -> Self {
+    pub(crate) fn new(target: Target, planned: usize, large: bool) -> Self {
         Self {
-            topic,
+            target,
             planned,
             sent: 0,
             large,
             awaited: BTreeMap::new(),
             nonsense: 0,
-            ok: VecDeque::new(),
-            newest: None,
+            newest: BTreeMap::new(),
         }
     }
 
@@ -148,12 +147,6 @@ impl Producer {
             "ok" => {
                 assert_eq!(awaited, Awaited::Ok, "{text}");
                 self.stored(name, number, string("messageId").expect("an id"), scene);
-                let before = self.ok.back().copied();
-                assert!(
-                    before < Some(number),
-                    "{name}: ok of {number} after that of {before:?}"
-                );
-                self.ok.push_back(number);
             }
             "send-error:7" => assert_eq!(awaited, Awaited::Encoding, "{text}"),
             "send-error:8" => assert!(scene.faults, "{text}"),
@@ -167,18 +160,28 @@ impl Producer {
         let canonical = MessageIdData {
             ledger_id: data.ledger_id,
             entry_id: data.entry_id,
+            partition: data.partition,
             batch_size: Some(0),
             ..MessageIdData::default()
         };
         assert_eq!(data, canonical, "an unbatched id");
         assert_eq!(base64(&canonical.encode_to_vec()), id, "in Java's encoding");
-        let topic = &scene.broker.topics[self.topic];
+        let published = &scene.judge.producing[name].published[number];
+        let index = match (&mut self.target, data.partition) {
+            (Target::Topic(topic), None) => *topic,
+            (Target::Partitions(partitions), Some(partition)) => {
+                partitions.topic(scene.broker, partition, published.key.as_deref())
+            }
+            (target, partition) => panic!("{target:?} has no {partition:?}"),
+        };
+        let topic = &scene.broker.topics[index];
         let entry = topic.find(&data).expect("ok means stored");
         let entry = &topic.entries[entry];
-        let published = &scene.judge.producing[name].published[number];
         assert_eq!(entry.messages[0], *published, "{name}: {number} is stored");
-        assert!(self.newest < Some(entry.id), "{name}: ids ascend");
-        self.newest = Some(entry.id);
+        if let Some((before, id)) = self.newest.insert(index, (number, entry.id)) {
+            assert!(before < number, "{name}: ok of {number} after {before}");
+            assert!(id < entry.id, "{name}: ids ascend");
+        }
     }
 
     /// At the end of a session that nothing disturbed: what is stored was confirmed.

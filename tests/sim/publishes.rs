@@ -24,7 +24,8 @@ impl Broker {
             self.next_name += 1;
             format!("simulated-0-{}", self.next_name)
         });
-        if self.producers.values().any(|other| other.name == name) {
+        let taken = |other: &Producer| other.topic == topic && other.name == name;
+        if self.producers.values().any(taken) {
             self.fail(key, asked.request_id, PRODUCER_BUSY, "the name is taken");
             return;
         }
@@ -93,7 +94,7 @@ impl Broker {
             replicate_to: metadata.replicate_to,
             is_null: metadata.null_value.unwrap_or(false),
         };
-        judge.stored(&producer.name, send.sequence_id, &content);
+        judge.stored(producer.topic, &producer.name, send.sequence_id, &content);
         let topic = &mut self.topics[producer.topic];
         let id = topic.next_id();
         topic.entries.push(Entry {

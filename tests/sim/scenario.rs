@@ -18,6 +18,8 @@ use super::{
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     pub(crate) producers: usize,
+    /// Producers on the topic that has partitions.
+    pub(crate) partitioned: usize,
     pub(crate) subscriptions: usize,
     pub(crate) readers: usize,
     pub(crate) faults: bool,
@@ -36,6 +38,7 @@ pub(super) enum Slot {
     Producer {
         topic: usize,
     },
+    Partitioned,
     Consumer {
         topic: usize,
         subscription: String,
@@ -81,6 +84,7 @@ impl Run {
                 topic: rng.below(topics),
             });
         }
+        slots.extend((0..scenario.partitioned).map(|_| Slot::Partitioned));
         for index in 0..scenario.subscriptions {
             let kind = *rng.pick(&[EXCLUSIVE, SHARED, FAILOVER, KEY_SHARED]);
             let topic = rng.below(topics);
@@ -106,6 +110,7 @@ impl Run {
         let mut config = Config {
             brokers: vec![("broker-0".to_owned(), 6650)],
             idle_timeout: Duration::from_secs(100_000),
+            partitions_interval: Duration::from_millis(700),
             ..Config::default()
         };
         if rng.one_in(3) {
@@ -115,6 +120,11 @@ impl Run {
             config.replies_bytes_max = rng.range(100..5000);
         }
         let mut broker = Broker::new(hosts, topics, rng.one_in(2));
+        if scenario.partitioned > 0 {
+            for _ in 0..rng.range(1..5) {
+                broker.add_partition(&mut rng);
+            }
+        }
         if scenario.faults {
             broker.chaos = Chaos {
                 request_errors: *rng.pick(&[0, 4, 20]),
@@ -254,7 +264,7 @@ impl Run {
         for (slot, next) in self.next.iter_mut().enumerate() {
             if matches!(
                 self.slots[slot],
-                Slot::Producer { .. } | Slot::Reader { .. }
+                Slot::Producer { .. } | Slot::Partitioned | Slot::Reader { .. }
             ) {
                 *next = None;
             }
@@ -342,6 +352,10 @@ impl Run {
                 .collect();
             world.broker.put_entry(topic, messages, &mut world.rng);
             world.wake_broker();
+        }
+        if self.scenario.partitioned > 0 && world.rng.one_in(900) {
+            world.broker.add_partition(&mut world.rng);
+            world.trace.note("one more partition".into());
         }
         if world.rng.one_in(100)
             && let Some(link) = world.links.first()
