@@ -11,6 +11,7 @@ import pytest
 
 from harness import ids, tools
 from harness.client import decode, encode
+from harness.features import need_parameter
 from test_interop import stamp
 
 EVERYTHING = bytes(range(256)) * 40
@@ -128,6 +129,31 @@ def test_we_read_what_the_peer_compresses(service, peer, topic, compression):
     with service.consumer(topic) as consumer:
         peer.publish(topic, [{"payload": encode(payload)} for payload in payloads], compression)
         assert [decode(delivery) for delivery in consumer.several(3)] == payloads
+
+
+@pytest.mark.parametrize("compression", ["LZ4", "ZLIB", "ZSTD"])
+def test_the_peer_reads_what_we_compress(service, peer, topic, compression):
+    need_parameter(service, "producer", topic, compressionType=compression)
+    payloads = [b"0123456789abcdef" * 40_000, EVERYTHING, b"1" * 5000]
+    with service.producer(topic, compressionType=compression) as producer:
+        replies = [producer.publish(payload) for payload in payloads]
+    got = peer.consume(topic, 3)
+    assert [base64.b64decode(message["payload"]) for message in got] == payloads
+    assert [stored(message) for message in got] == [reply["messageId"] for reply in replies]
+
+
+@pytest.mark.parametrize("compression", ["NONE", "LZ4", "ZLIB", "ZSTD"])
+def test_the_peer_reads_our_batches(service, peer, topic, compression):
+    batching = {"batchingEnabled": "true", "batchingMaxMessages": 10, "batchingMaxPublishDelay": 20_000}
+    need_parameter(service, "producer", topic, compressionType=compression, **batching)
+    with service.producer(topic, compressionType=compression, **batching) as producer:
+        for message in numbered(10):
+            producer.send({**message, "eventTime": f"1970-01-01T00:00:0{message['eventTime'] / 1000:.3f}Z"})
+        assert {reply["result"] for reply in producer.several(10)} == {"ok"}
+    got = peer.consume(topic, 10)
+    for message, expected in zip(got, numbered(10)):
+        assert {name: message[name] for name in expected} == expected
+    assert [(message["entry"], message["batchIndex"]) for message in got] == [(0, number) for number in range(10)]
 
 
 def test_the_peer_goes_on_where_we_acked(service, broker, peer, topic):
