@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from datetime import datetime, timezone
@@ -10,7 +11,10 @@ import pulsar
 import pytest
 
 from harness import ids
-from harness.client import decode
+from harness.client import decode, encode
+from harness.crypto import Keys, Sealer
+from harness.features import need_built, need_parameter
+from harness.servers import Broker
 
 COMPRESSIONS = ["NONE", "LZ4", "ZLib", "ZSTD", "SNAPPY"]
 
@@ -162,6 +166,109 @@ def test_a_reader_starts_inside_a_batch(service, cpp, topic, at):
             reader.nothing(0.3)
 
 
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_cpp_reads_what_we_compress(service, cpp, topic, compression):
+    need_parameter(service, "producer", topic, compressionType=compression.upper())
+    payloads = [b"0123456789abcdef" * 40_000, bytes(range(256)) * 40, b"1" * 5000]
+    consumer = cpp.subscribe(topic, "cpp")
+    with service.producer(topic, compressionType=compression.upper()) as producer:
+        replies = [producer.publish(payload, key="k") for payload in payloads]
+    got = [consumer.receive(10_000) for _ in payloads]
+    consumer.close()
+    assert [message.data() for message in got] == payloads
+    assert [place(message) for message in got] == [reply["messageId"] for reply in replies]
+    assert {message.partition_key() for message in got} == {"k"}
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_cpp_reads_our_batches(service, broker, cpp, topic, compression):
+    batching = {"batchingEnabled": "true", "batchingMaxMessages": 10, "batchingMaxPublishDelay": 20_000}
+    need_parameter(service, "producer", topic, compressionType=compression.upper(), **batching)
+    consumer = cpp.subscribe(topic, "cpp")
+    with service.producer(topic, compressionType=compression.upper(), **batching) as producer:
+        for number in range(10):
+            producer.send({
+                "payload": encode(f"message {number} " * 20), "key": f"k{number}",
+                "properties": {"number": str(number)}, "eventTime": f"1970-01-01T00:00:01.{number:03}Z"})
+        assert {reply["result"] for reply in producer.several(10)} == {"ok"}
+    for number in range(10):
+        message = consumer.receive(10_000)
+        assert message.data() == f"message {number} ".encode() * 20
+        assert (message.partition_key(), message.properties()) == (f"k{number}", {"number": str(number)})
+        assert message.event_timestamp() == 1000 + number
+        found = message.message_id()
+        assert (found.entry_id(), found.batch_index()) == (0, number)
+        consumer.acknowledge(message)
+    assert broker.until_backlog(topic, "cpp", 0) == 0
+    consumer.close()
+
+
+@pytest.fixture
+def partitioned(broker, topic) -> str:
+    """A topic of three partitions."""
+    broker.admin("PUT", f"persistent/public/default/{topic}/partitions", 3)
+    return topic
+
+
+def keyed(count: int) -> list[tuple[str, str]]:
+    return [(f"k{number % 5}", str(number)) for number in range(count)]
+
+
+def in_order_of_keys(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Sorted by key only: what one key saw stays in its order."""
+    return sorted(pairs, key=lambda pair: pair[0])
+
+
+def test_we_read_the_partitions_that_cpp_publishes_to(service, broker, cpp, partitioned):
+    need_parameter(service, "consumer", partitioned)
+    with service.consumer(partitioned) as consumer:
+        producer = cpp.create_producer(partitioned)
+        for key, text in keyed(30):
+            producer.send(text.encode(), partition_key=key)
+        producer.close()
+        got = consumer.several(30)
+        assert in_order_of_keys([(delivery["key"], decode(delivery).decode()) for delivery in got]) == in_order_of_keys(keyed(30))
+        assert {ids.read(delivery["messageId"])["partition"] for delivery in got} <= {0, 1, 2}
+        for delivery in got:
+            consumer.ack(delivery)
+        for number in range(3):
+            assert broker.until_backlog(f"{partitioned}-partition-{number}", "sub", 0) == 0
+
+
+def test_cpp_reads_the_partitions_that_we_publish_to(service, cpp, partitioned):
+    need_parameter(service, "producer", partitioned)
+    consumer = cpp.subscribe(partitioned, "cpp")
+    with service.producer(partitioned) as producer:
+        replies = [producer.publish(text, key=key) for key, text in keyed(30)]
+    got = [consumer.receive(10_000) for _ in range(30)]
+    consumer.close()
+    assert in_order_of_keys([(message.partition_key(), message.data().decode()) for message in got]) == in_order_of_keys(keyed(30))
+    places = {(message.partition_key(), message.message_id().partition()) for message in got}
+    assert len(places) == 5, "one key goes to one partition"
+    assert places == {(key, ids.read(reply["messageId"])["partition"]) for (key, _), reply in zip(keyed(30), replies)}
+
+
+def test_we_join_the_chunks_of_cpp(service, start, topic):
+    """The C++ client cuts where the broker's largest message ends, so this broker takes small ones only."""
+    need_built(service, "chunked")
+    broker = Broker("chunks", maxMessageSize=100_000)
+    payload = bytes(number * 7919 % 251 for number in range(1_000_000))
+    try:
+        service, cpp = start(broker.wait()), pulsar.Client(broker.url, logger=logging.getLogger("pulsar-cpp"))
+        with service.consumer(topic) as consumer, service.reader(topic) as reader:
+            cpp.create_producer(topic, chunking_enabled=True).send(payload, partition_key="k", properties={"a": "b"})
+            for client in (consumer, reader):
+                delivery = client.json()
+                assert decode(delivery) == payload
+                assert (delivery["key"], delivery["properties"]) == ("k", {"a": "b"})
+                if client is consumer:
+                    client.ack(delivery)
+            assert broker.until_backlog(topic, "sub", 0) == 0
+        cpp.close()
+    finally:
+        broker.stop()
+
+
 @pytest.mark.ours_only("Java joins the chunks, which comes in a later version")
 def test_chunks_are_neither_delivered_nor_lost(service, broker, topic, java_only_client):
     with service.consumer(topic) as consumer, service.producer(topic) as producer:
@@ -172,6 +279,40 @@ def test_chunks_are_neither_delivered_nor_lost(service, broker, topic, java_only
         consumer.ack(delivery)
         time.sleep(0.5)
         assert broker.backlog(topic, "sub") > 0
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory) -> Keys:
+    return Keys(tmp_path_factory.mktemp("keys"))
+
+
+def test_what_cpp_encrypts_is_handed_on_as_it_is(service, cpp, topic, keys):
+    need_built(service, "encrypted")
+    with service.consumer(topic, cryptoFailureAction="CONSUME") as consumer:
+        producer = cpp.create_producer(
+            topic, encryption_key="key", crypto_key_reader=pulsar.CryptoKeyReader(
+                str(keys.public_file), str(keys.private_file)))
+        for number in range(3):
+            producer.send(b"secret %d" % number, partition_key="k", properties={"a": "b"})
+        producer.close()
+        for number, delivery in enumerate(consumer.several(3)):
+            assert keys.decrypt(delivery) == b"secret %d" % number
+            assert list(delivery["encryptionContext"]["keys"]) == ["key"]
+            assert (delivery["key"], delivery["properties"]) == ("k", {"a": "b"})
+
+
+def test_cpp_reads_what_was_encrypted_before_us(service, cpp, topic, keys):
+    sealer = Sealer(keys)
+    need_parameter(service, "producer", topic, encryptionKeys=sealer.parameter())
+    consumer = cpp.subscribe(topic, "cpp", crypto_key_reader=pulsar.CryptoKeyReader(
+        str(keys.public_file), str(keys.private_file)))
+    with service.producer(topic, encryptionKeys=sealer.parameter()) as producer:
+        for number in range(3):
+            sealed, nonce = sealer.seal(b"secret %d" % number)
+            producer.publish(sealed, encryptionParam=nonce, key="k")
+    got = [consumer.receive(10_000) for _ in range(3)]
+    consumer.close()
+    assert [(message.data(), message.partition_key()) for message in got] == [(b"secret %d" % number, "k") for number in range(3)]
 
 
 def test_publish_time_is_now(service, topic):
