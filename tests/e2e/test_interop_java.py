@@ -235,6 +235,38 @@ def test_java_reads_what_was_encrypted_before_us(service, java, topic, keys):
     assert {message["key"] for message in got} == {"k"}
 
 
+# Partitions.
+
+
+@pytest.fixture
+def partitioned(broker, topic) -> str:
+    """A topic of five partitions."""
+    broker.admin("PUT", f"persistent/public/default/{topic}/partitions", 5)
+    return topic
+
+
+KEYS = ["", "k", "ключ", "😀", *(f"key-{number}" for number in range(30))]
+
+
+def test_a_key_goes_where_java_sends_it(service, java, partitioned):
+    need_parameter(service, "producer", partitioned)
+    stored = java.publish(partitioned, [{"payload": "", "key": key} for key in KEYS])
+    theirs = [ids.read(written)["partition"] for written in stored]
+    assert len(set(theirs)) > 1
+    with service.producer(partitioned) as producer:
+        assert [ids.read(producer.publish(key=key)["messageId"])["partition"] for key in KEYS] == theirs
+
+
+def test_we_read_the_partitions_that_java_publishes_to(service, java, partitioned):
+    need_parameter(service, "consumer", partitioned)
+    need_parameter(service, "reader", partitioned)
+    with service.consumer(partitioned) as consumer, service.reader(partitioned, messageId="earliest") as reader:
+        stored = java.publish(partitioned, [{"payload": encode(key), "key": key} for key in KEYS])
+        for client in (consumer, reader):
+            got = client.several(len(KEYS))
+            assert {delivery["messageId"]: delivery["key"] for delivery in got} == dict(zip(stored, KEYS))
+
+
 # Places in a subscription.
 
 
