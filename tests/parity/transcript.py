@@ -109,7 +109,7 @@ def write(transcripts: dict[str, list[Line]]) -> str:
 def read(text: str) -> dict[str, list[Line]]:
     """The inverse of `write`."""
     transcripts: dict[str, list[Line]] = {}
-    for line in text.splitlines():
+    for line in text.split("\n")[:-1]:
         if line.startswith("== "):
             lines = transcripts.setdefault(line[3:], [])
         else:
