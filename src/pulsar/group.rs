@@ -231,10 +231,10 @@ impl Pulsar {
                 return self.add_partitions(now, key, known..*count);
             }
             Ok(Located::Partitions(count)) if *count == known => {}
-            Ok(answer) => tracing::warn!(topic, known, ?answer, "partitions went"),
+            Ok(answer) => tracing::warn!(topic, known, ?answer, "partitions went, or are too many"),
             Err(failure) => {
                 let error = failure.text();
-                tracing::warn!(topic, error, "partitions can't be counted");
+                tracing::debug!(topic, error, "partitions can't be counted");
             }
         }
         self.count_later(now, key);
