@@ -292,3 +292,12 @@ fn the_end_of_a_topic_is_understood() {
     world.say(client, &json!({"type": "isEndOfTopic"}));
     assert_eq!(world.told(client)[0]["endOfTopic"], json!(true));
 }
+
+#[test]
+fn a_subscription_is_removed() {
+    let mut world = World::new();
+    let (client, consumer_id) = consumer(&mut world, "Exclusive");
+    world.say(client, &json!({"type": "unsubscribe"}));
+    let asked = world.heard_one(|command| command.unsubscribe);
+    assert_eq!(asked.consumer_id, consumer_id);
+}

@@ -9,13 +9,13 @@ use prost::Message as _;
 use pulsar::message::{
     BaseCommand,
     proto::{
-        CommandCloseConsumer, CommandCloseProducer, ServerError,
+        CommandCloseConsumer, CommandCloseProducer, CommandPing, ServerError,
         base_command::Type,
         command_subscribe::{InitialPosition, SubType},
     },
 };
 
-use super::world::{Answer, World, entry_id, of};
+use super::world::{Answer, Step, World, entry_id, of};
 
 fn escaped(text: &str) -> String {
     utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
@@ -123,29 +123,49 @@ proptest! {
 
 #[test]
 fn every_refusal_of_a_broker_is_understood() {
-    for code in 0.. {
-        let Ok(error) = ServerError::try_from(code) else {
-            assert!(code > 20, "the crate knows them all");
-            break;
-        };
-        let expected = match error {
-            ServerError::ConsumerBusy | ServerError::ProducerBusy => Some(409),
-            ServerError::TopicNotFound => Some(404),
+    const STEPS: [Step; 3] = [Step::Partitions, Step::Lookup, Step::Create];
+    let errors: Vec<_> = (0..)
+        .map_while(|code| ServerError::try_from(code).ok())
+        .collect();
+    assert!(errors.len() > 20, "the crate knows them all");
+    for (&error, step) in errors.iter().flat_map(|e| STEPS.map(|step| (e, step))) {
+        let expected = match (error, step) {
+            (ServerError::ConsumerBusy | ServerError::ProducerBusy, Step::Create) => Some(409),
+            (ServerError::TopicNotFound, _) => Some(404),
+            (ServerError::AuthorizationError, _) => Some(403),
             _ => None,
         };
-        for endpoint in [
-            "producer/persistent/public/default/t",
-            "consumer/persistent/public/default/t/s",
-        ] {
+        for endpoint in ["producer", "consumer"] {
+            let subscription = if endpoint == "consumer" { "/s" } else { "" };
             let mut world = World::new();
-            world.refusal = Some((error, "because".into()));
-            let client = world.ask(&format!("/ws/v2/{endpoint}"));
+            world.refusal = Some((step, error));
+            let client = world.ask(&format!(
+                "/ws/v2/{endpoint}/persistent/public/default/t{subscription}"
+            ));
             world.pass(Duration::from_secs(60));
             let status = world.status(client).expect("an answer");
-            assert!((400..600).contains(&status), "{error:?} is {status}");
-            if let Some(expected) = expected {
-                assert_eq!(status, expected, "{error:?}");
-            }
+            let said = format!("{step:?} {error:?} {endpoint}: {status}");
+            assert!((400..600).contains(&status), "{said}");
+            assert!(expected.is_none_or(|expected| status == expected), "{said}");
         }
     }
+}
+
+#[test]
+fn both_ask_whether_the_other_is_there() {
+    let mut world = World::new();
+    world.open("/ws/v2/producer/persistent/public/default/t");
+    world.pass(Duration::from_secs(120));
+    let pings = world.heard(|command| command.ping);
+    assert!(!pings.is_empty());
+    assert!(
+        world.heard(|command| command.connect.clone()).len() == 1,
+        "the pongs were understood"
+    );
+    world.tell([Answer(BaseCommand {
+        ping: Some(CommandPing {}),
+        ..of(Type::Ping)
+    })
+    .into()]);
+    world.heard_one(|command| command.pong);
 }

@@ -31,6 +31,14 @@ pub(crate) const PRODUCER_NAME: &str = "made-up-by-the-broker";
 const BROKER: &str = "pulsar://127.0.0.1:6650";
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
+/// A step of opening a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Partitions,
+    Lookup,
+    Create,
+}
+
 pub(crate) struct World {
     shard: Shard,
     now: Now,
@@ -38,8 +46,8 @@ pub(crate) struct World {
     to_broker: BytesMut,
     /// What the broker was told and has not been looked at.
     pub(crate) heard: Vec<Message>,
-    /// How PRODUCER and SUBSCRIBE are answered instead.
-    pub(crate) refusal: Option<(ServerError, String)>,
+    /// What the broker refuses, and with which error.
+    pub(crate) refusal: Option<(Step, ServerError)>,
     /// What clients were sent and have not looked at.
     to_clients: BTreeMap<SessionKey, Vec<u8>>,
 }
@@ -229,21 +237,10 @@ impl World {
     }
 
     fn answer(&self, asked: &BaseCommand) -> Option<Answer> {
-        if let Some(request_id) = None
-            .or(asked.producer.as_ref().map(|asked| asked.request_id))
-            .or(asked.subscribe.as_ref().map(|asked| asked.request_id))
-            && let Some((error, message)) = &self.refusal
-        {
-            return Some(Answer(BaseCommand {
-                error: Some(CommandError {
-                    request_id,
-                    error: (*error).into(),
-                    message: message.clone(),
-                }),
-                ..of(Type::Error)
-            }));
-        }
-        agree(asked).map(Answer)
+        let refused = self
+            .refusal
+            .and_then(|(step, error)| refuse(asked, step, error));
+        refused.or_else(|| agree(asked)).map(Answer)
     }
 }
 
@@ -263,6 +260,53 @@ pub(crate) fn of(kind: Type) -> BaseCommand {
     BaseCommand {
         r#type: kind.into(),
         ..BaseCommand::default()
+    }
+}
+
+/// The broker's no, if this is the step it says no to.
+fn refuse(asked: &BaseCommand, step: Step, error: ServerError) -> Option<BaseCommand> {
+    let message = "because".to_owned();
+    match step {
+        Step::Partitions => {
+            let asked = asked.partition_metadata.as_ref()?;
+            Some(BaseCommand {
+                partition_metadata_response: Some(CommandPartitionedTopicMetadataResponse {
+                    request_id: asked.request_id,
+                    response: Some(
+                        command_partitioned_topic_metadata_response::LookupType::Failed.into(),
+                    ),
+                    error: Some(error.into()),
+                    message: Some(message),
+                    ..Default::default()
+                }),
+                ..of(Type::PartitionedMetadataResponse)
+            })
+        }
+        Step::Lookup => {
+            let asked = asked.lookup_topic.as_ref()?;
+            Some(BaseCommand {
+                lookup_topic_response: Some(CommandLookupTopicResponse {
+                    request_id: asked.request_id,
+                    response: Some(command_lookup_topic_response::LookupType::Failed.into()),
+                    error: Some(error.into()),
+                    message: Some(message),
+                    ..Default::default()
+                }),
+                ..of(Type::LookupResponse)
+            })
+        }
+        Step::Create => {
+            let producer = asked.producer.as_ref().map(|asked| asked.request_id);
+            let consumer = asked.subscribe.as_ref().map(|asked| asked.request_id);
+            Some(BaseCommand {
+                error: Some(CommandError {
+                    request_id: producer.or(consumer)?,
+                    error: error.into(),
+                    message,
+                }),
+                ..of(Type::Error)
+            })
+        }
     }
 }
 
@@ -345,7 +389,11 @@ fn take_frame(bytes: &mut BytesMut) -> Option<Message> {
     let ours = &before[..before.len() - bytes.len()];
     let mut theirs = BytesMut::new();
     Codec.encode(message.clone(), &mut theirs).unwrap();
-    if message.command.connect.is_some() || message.command.partition_metadata.is_some() {
+    let command = &message.command;
+    let knows_less = command.connect.is_some()
+        || command.partition_metadata.is_some()
+        || command.unsubscribe.is_some();
+    if knows_less {
         assert!(theirs.len() < ours.len(), "known by now: compare the bytes");
         let again = Codec.decode(&mut theirs).unwrap().unwrap();
         assert_eq!(again.command, message.command);
