@@ -19,7 +19,7 @@ use bytes::Bytes;
 use super::{
     Effect, Pulsar, Timer, command,
     error::{Cause, Failure},
-    half::{HalfKey, Role, State},
+    half::{HalfKey, State},
     lookup::{Hosts, LookupKey},
     outbox::Outbox,
     proto::{
@@ -27,6 +27,7 @@ use super::{
         FeatureFlags, Kind, ServerError,
     },
     reader::FrameReader,
+    request::Purpose,
 };
 use crate::timer::Now;
 
@@ -415,7 +416,10 @@ impl Pulsar {
             }
         }
         for purpose in self.requests.remove_all(key) {
-            self.request_failed(now, purpose, failure);
+            match purpose {
+                Purpose::Close(half) => self.close_lost(now, half, failure),
+                purpose => self.request_failed(now, purpose, failure),
+            }
         }
         let attached: Vec<_> = self
             .halves
@@ -426,11 +430,6 @@ impl Pulsar {
             .map(|(half, _)| half)
             .collect();
         for half in attached {
-            if let Some(Role::Consumer(consuming)) =
-                self.halves.get_mut(half).map(|half| &mut half.role)
-            {
-                consuming.consumer.recall_acks(now);
-            }
             self.half_detached(now, half, None);
         }
     }

@@ -26,6 +26,8 @@ pub(super) struct Consuming {
     subscription: String,
     /// The broker was asked to remove the subscription and has not answered.
     is_unsubscribing: bool,
+    /// The broker was asked so once, and may have done it.
+    pub(super) was_unsubscribed: bool,
     /// Its earliest deadline that is set; later ones may be, and mean nothing.
     armed: Option<Instant>,
 }
@@ -42,6 +44,7 @@ impl Consuming {
             consumer: Consumer::new(session, spec, id, seed),
             subscription,
             is_unsubscribing: false,
+            was_unsubscribed: false,
             armed: None,
         }
     }
@@ -266,6 +269,7 @@ impl Pulsar {
         match half.state {
             State::Ready { connection: at } if !consuming.is_unsubscribing => {
                 consuming.is_unsubscribing = true;
+                consuming.was_unsubscribed = true;
                 let request_id = self.request(now, at, Purpose::Unsubscribe(key));
                 let Some(connection) = self.connections.get_mut(at) else {
                     return;

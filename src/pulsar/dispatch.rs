@@ -301,6 +301,9 @@ impl Pulsar {
         let key = half_key(id);
         if self.is_at(key, at) {
             self.half_detached(now, key, Address::parse_url(url));
+        } else if self.requests.take_close(key, at) {
+            let failure = Failure::connection("the broker sent the session away");
+            self.close_lost(now, key, &failure);
         }
     }
 

@@ -25,6 +25,7 @@ use super::{
     ending,
     error::{Cause, Failure, exception},
     group::{Group, Place},
+    leaving::Leaving,
     lookup::{Hosts, Located, host_and_port},
     producer::Producer,
     proto::{
@@ -83,6 +84,8 @@ pub(super) struct Half {
     pub(super) state: State,
     /// It was ready once.
     pub(super) is_open: bool,
+    /// Its session has ended while it was away.
+    pub(super) leaving: Option<Leaving>,
     /// For people who ask why it takes so long.
     pub(super) last_failure: Option<Failure>,
     pub(super) topic: String,
@@ -152,6 +155,7 @@ impl Pulsar {
                 role,
                 state: State::Locating,
                 is_open: false,
+                leaving: None,
                 last_failure: None,
                 topic: spec.topic().to_owned(),
                 spec: asks_partitions.then(|| Box::new(spec.clone())),
@@ -181,7 +185,7 @@ impl Pulsar {
         let Some(half) = self.halves.get_mut(key) else {
             return;
         };
-        match half.state {
+        match half.state.clone() {
             State::Grouped => self.close_group(now, key),
             State::Ready { connection } => {
                 if let Role::Consumer(consuming) = &mut half.role
@@ -192,6 +196,8 @@ impl Pulsar {
                 }
                 self.start_closing(now, key, connection);
             }
+            State::Closing => {}
+            _ if self.leaves_later(now, key) => {}
             State::Creating {
                 connection,
                 request,
@@ -199,12 +205,11 @@ impl Pulsar {
                 self.requests.remove(request);
                 self.start_closing(now, key, connection);
             }
-            State::Closing => {}
             _ => self.forget(key),
         }
     }
 
-    fn start_closing(&mut self, now: Now, key: HalfKey, connection: ConnectionKey) {
+    pub(super) fn start_closing(&mut self, now: Now, key: HalfKey, connection: ConnectionKey) {
         if let Some(half) = self.halves.get_mut(key) {
             half.state = State::Closing;
             if let Role::Producer(producer) = &mut half.role {
@@ -251,10 +256,11 @@ impl Pulsar {
 
     /// Nothing is left of it.
     pub(super) fn forget(&mut self, key: HalfKey) {
-        if let Some(mut half) = self.halves.remove(key)
-            && let Role::Producer(producer) = &mut half.role
-        {
-            producer.abandon(&mut self.segments);
+        if let Some(mut half) = self.halves.remove(key) {
+            self.leaving -= usize::from(half.leaving.is_some());
+            if let Role::Producer(producer) = &mut half.role {
+                producer.abandon(&mut self.segments);
+            }
         }
     }
 
@@ -265,15 +271,17 @@ impl Pulsar {
         key: HalfKey,
         answer: &Result<Located, Failure>,
     ) {
+        match self.halves.get(key).map(|half| &half.state) {
+            Some(State::Grouped) => return self.partitions_counted(now, key, answer),
+            Some(State::Locating) => {}
+            _ => return,
+        }
+        if answer.is_ok() && self.rests_before_leaving(now, key) {
+            return;
+        }
         let Some(half) = self.halves.get_mut(key) else {
             return;
         };
-        if half.state == State::Grouped {
-            return self.partitions_counted(now, key, answer);
-        }
-        if half.state != State::Locating {
-            return;
-        }
         match answer {
             Ok(Located::Partitions(count)) => self.become_group(now, key, *count),
             Ok(Located::Broker(address)) => {
@@ -329,7 +337,8 @@ impl Pulsar {
                 command::put_command(out, Kind::Producer, &producer.create(request, max));
             }
             Role::Consumer(consuming) => {
-                let subscribe = consuming.consumer.subscribe(request);
+                let mut subscribe = consuming.consumer.subscribe(request);
+                subscribe.force_topic_creation = Some(half.leaving.is_none());
                 command::put_command(out, Kind::Subscribe, &subscribe);
             }
             Role::Group(_) => {}
@@ -380,6 +389,9 @@ impl Pulsar {
         key: HalfKey,
         connection_key: ConnectionKey,
     ) {
+        if self.leave(now, key, connection_key) {
+            return;
+        }
         if let Some(half) = self.halves.get_mut(key)
             && let Role::Consumer(consuming) = &mut half.role
             && let Some(connection) = self.connections.get_mut(connection_key)
@@ -411,6 +423,9 @@ impl Pulsar {
 
     /// It could not be located, connected or made.
     pub(super) fn half_failed(&mut self, now: Now, key: HalfKey, failure: &Failure) {
+        if self.gives_up_leaving(key, failure) {
+            return self.forget(key);
+        }
         let Some(half) = self.halves.get_mut(key) else {
             return;
         };
@@ -456,6 +471,7 @@ impl Pulsar {
             _ => return,
         };
         if let Role::Consumer(consuming) = &mut half.role {
+            consuming.consumer.recall_acks(now);
             let messages = consuming.consumer.handle_detached();
             if messages > 0 {
                 let session = half.session;
@@ -484,7 +500,7 @@ impl Pulsar {
     }
 
     /// Rests, then tries again.
-    fn wait(&mut self, now: Now, key: HalfKey, failure: Failure) {
+    pub(super) fn wait(&mut self, now: Now, key: HalfKey, failure: Failure) {
         if let Some(half) = self.halves.get_mut(key) {
             let until = now.mono + half.backoff.next(now.mono, &mut self.random);
             half.state = State::Waiting { until };

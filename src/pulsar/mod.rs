@@ -25,6 +25,7 @@ mod group;
 mod half;
 mod hash;
 mod http_lookup;
+mod leaving;
 mod lookup;
 pub mod message_id;
 mod outbox;
@@ -245,6 +246,8 @@ enum Timer {
     Consumer(HalfKey),
     /// A topic may have more partitions.
     Partitions(HalfKey),
+    /// A consumer whose session ended had its time.
+    Leave(HalfKey),
 }
 
 /// A shard's view of its brokers.
@@ -266,6 +269,8 @@ pub struct Pulsar {
     timers: Timers<Timer>,
     events: VecDeque<Event<'static>>,
     effects: VecDeque<Effect>,
+    /// How many halves stay, though their session ended, until their broker was told of acknowledgements.
+    leaving: usize,
     /// Consumers whose deadline may have moved; looked at before the next effect is given out.
     unarmed: Vec<HalfKey>,
 }
@@ -289,6 +294,7 @@ impl Pulsar {
             timers: Timers::new(),
             events: VecDeque::new(),
             effects: VecDeque::new(),
+            leaving: 0,
             unarmed: Vec::new(),
         }
     }
@@ -307,6 +313,7 @@ impl Pulsar {
                 Timer::Send(half) => self.send_timeout(now, half),
                 Timer::Consumer(half) => self.consumer_timeout(now, half),
                 Timer::Partitions(group) => self.count_partitions(now, group),
+                Timer::Leave(half) => self.leave_timeout(now, half),
             }
         }
     }

@@ -64,6 +64,16 @@ impl Requests {
         self.pending.get_mut(&id)
     }
 
+    /// Whether a half waited on a connection for being closed, which it does no longer.
+    pub(super) fn take_close(&mut self, half: HalfKey, connection: ConnectionKey) -> bool {
+        let is_meant = |request: &Request| {
+            request.purpose == Purpose::Close(half) && request.connection == connection
+        };
+        let found = self.pending.iter().find(|(_, request)| is_meant(request));
+        let id = found.map(|(&id, _)| id);
+        id.is_some_and(|id| self.pending.remove(&id).is_some())
+    }
+
     /// What waits on a connection, no longer waiting.
     pub(super) fn remove_all(&mut self, connection: ConnectionKey) -> Vec<Purpose> {
         let ids: Vec<_> = self

@@ -162,7 +162,8 @@ impl Consumer {
         }
     }
 
-    /// The connection is lost, and so may be the acknowledgements that went out last.
+    /// The connection is lost, or the broker closed the consumer, and it may not have got the
+    /// acknowledgements that went out last.
     /// [`Consumer::handle_detached`] is to follow.
     pub fn recall_acks(&mut self, now: Now) {
         self.tracker.acks.recall(now.mono);
@@ -394,6 +395,26 @@ impl Consumer {
         if self.tracker.attached {
             self.tracker.acks.flush(self.tracker.id, out);
         }
+    }
+
+    /// The session ended while the consumer was detached: only what the broker must be told of stays.
+    /// Tells whether there is any.
+    pub fn keeps_acks_only(&mut self) -> bool {
+        self.held.clear();
+        self.tracker.outstanding.clear();
+        self.tracker.spec.durable && self.tracker.acks.deadline().is_some()
+    }
+
+    /// The broker knows the consumer again, which wants nothing but to tell it what is acknowledged.
+    pub fn tell_acks(&mut self, out: &mut BytesMut) {
+        self.tracker.attached = true;
+        self.flush_acks(out);
+    }
+
+    /// Whether the subscription has one consumer only.
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        self.tracker.spec.sub_type == proto::SubType::Exclusive
     }
 
     /// The broker says that nothing will ever come again.

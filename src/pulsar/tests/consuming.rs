@@ -6,7 +6,7 @@ use crate::pulsar::{
     wire::MAGIC_CHECKSUM,
 };
 
-fn message(consumer: u64, entry: u64, payload: &[u8]) -> Vec<u8> {
+pub(super) fn message(consumer: u64, entry: u64, payload: &[u8]) -> Vec<u8> {
     let mut metadata = Vec::new();
     put_bytes(&mut metadata, 1, b"p");
     put_uint(&mut metadata, 2, entry);
@@ -25,7 +25,7 @@ fn message(consumer: u64, entry: u64, payload: &[u8]) -> Vec<u8> {
     raw_frame(Kind::Message, &body, &rest)
 }
 
-fn id(entry: u64) -> Vec<u8> {
+pub(super) fn id(entry: u64) -> Vec<u8> {
     let mut id = Vec::new();
     put_uint(&mut id, 1, 3);
     put_uint(&mut id, 2, entry);

@@ -6,6 +6,7 @@
 
 mod consuming;
 mod golden;
+mod leaving;
 mod losing;
 mod opening;
 mod partitions;
