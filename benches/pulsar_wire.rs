@@ -12,6 +12,7 @@ use pulsar_ws_fast::{
     pulsar::{
         ConnectionKey, Effect, Event, Input, Pulsar, Scratch, Settings,
         command::{Send, SendReceipt, put_command},
+        payload::Compression,
         proto::{
             CommandConnected, CommandLookupTopicResponse, CommandPartitionedTopicMetadataResponse,
             CommandProducerSuccess, Kind,
@@ -94,9 +95,10 @@ fn encode(c: &mut Criterion) {
                         sequence_id,
                         publish_time_ms: NOW.wall_ms,
                         deliver_at_ms: None,
+                        compression: Compression::None,
                         publish: black_box(&publish),
                     };
-                    let len = send.measure();
+                    let len = send.measure(publish.payload.len);
                     assert!(send.put(len, &mut out).is_ok());
                 }
                 out.len()
@@ -173,6 +175,8 @@ fn opened() -> (Pulsar, Link, ConnectionKey) {
         initial_sequence_id: None,
         send_timeout: None,
         partitioning: producer::Partitioning::default(),
+        batching: None,
+        compression: Compression::None,
     };
     let link = pulsar.open(NOW, SessionKey::default(), &Spec::Producer(spec));
     let connect = std::iter::from_fn(|| pulsar.poll_effect()).find_map(|effect| match effect {

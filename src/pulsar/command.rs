@@ -5,10 +5,13 @@
 //! message gives the same bytes. Sizes are known before anything is written; only the checksum is
 //! filled in behind.
 
+use std::convert::Infallible;
+
 use bytes::{BufMut, BytesMut};
 use prost::Message;
 
 use super::{
+    payload::Compression,
     proto::{Kind, ServerError},
     wire::{MAGIC_CHECKSUM, TOTAL_LEN},
 };
@@ -44,12 +47,81 @@ fn put_command_header(out: &mut BytesMut, kind: Kind, body_len: usize) {
 }
 
 /// Appends a size as frames have it.
-fn put_u32(out: &mut BytesMut, size: usize) {
+pub(super) fn put_u32<B: BufMut>(out: &mut B, size: usize) {
     debug_assert!(u32::try_from(size).is_ok(), "sizes are checked before");
     out.put_u32(u32::try_from(size).unwrap_or(u32::MAX));
 }
 
-/// A message to be stored, but for its place in the producer's order.
+/// The command of a SEND, and what stands between it and the metadata.
+#[derive(Clone, Copy, Debug)]
+pub struct SendHead {
+    /// The producer, by our number.
+    pub producer_id: u64,
+    /// The (first) message's number, an `int64` in two's complement.
+    pub sequence_id: u64,
+    /// Of a batch, the last message's number.
+    pub highest_sequence_id: Option<u64>,
+    /// How many messages there are.
+    pub messages: u32,
+}
+
+impl SendHead {
+    const KIND: u64 = Kind::Send as u64;
+    const NUMBER: u32 = Kind::Send as u32;
+    const NUM_MESSAGES: u32 = 3;
+    const HIGHEST_SEQUENCE_ID: u32 = 6;
+
+    /// Bytes up to the metadata.
+    #[must_use]
+    pub fn head_len(&self) -> usize {
+        TOTAL_LEN + 4 + self.command_len(self.body_len()) + CHECKSUM_LEN + METADATA_SIZE_LEN
+    }
+
+    /// Appends it. The checksum is filled in by [`SendHead::put_checksum`].
+    pub fn put<B: BufMut>(&self, metadata_len: usize, payload_len: usize, out: &mut B) {
+        let body_len = self.body_len();
+        let frame_len = self.head_len() + metadata_len + payload_len;
+        put_u32(out, frame_len - TOTAL_LEN);
+        put_u32(out, self.command_len(body_len));
+        put_uint(out, TYPE, Self::KIND);
+        put_bytes_header(out, Self::NUMBER, body_len);
+        put_uint(out, 1, self.producer_id);
+        put_uint(out, 2, self.sequence_id);
+        if self.messages > 1 {
+            put_uint(out, Self::NUM_MESSAGES, self.messages.into());
+        }
+        if let Some(highest) = self.highest_sequence_id {
+            put_uint(out, Self::HIGHEST_SEQUENCE_ID, highest);
+        }
+        out.put_slice(&MAGIC_CHECKSUM);
+        out.put_u32(0);
+        put_u32(out, metadata_len);
+    }
+
+    /// Fills in the checksum of a frame that is otherwise whole.
+    pub fn put_checksum(&self, frame: &mut [u8]) {
+        let (head, covered) = frame.split_at_mut(self.head_len() - METADATA_SIZE_LEN);
+        let at = head.len() - 4;
+        head[at..].copy_from_slice(&crc32c::crc32c(covered).to_be_bytes());
+    }
+
+    const fn body_len(&self) -> usize {
+        let mut len = uint_len(1, self.producer_id) + uint_len(2, self.sequence_id);
+        if self.messages > 1 {
+            len += uint_len(Self::NUM_MESSAGES, self.messages as u64);
+        }
+        if let Some(highest) = self.highest_sequence_id {
+            len += uint_len(Self::HIGHEST_SEQUENCE_ID, highest);
+        }
+        len
+    }
+
+    const fn command_len(&self, body_len: usize) -> usize {
+        uint_len(TYPE, Self::KIND) + bytes_len(Self::NUMBER, body_len)
+    }
+}
+
+/// A message to be stored as an entry of its own.
 #[derive(Clone, Copy, Debug)]
 pub struct Send<'a> {
     /// The producer, by our number.
@@ -62,6 +134,8 @@ pub struct Send<'a> {
     pub publish_time_ms: u64,
     /// Not to be delivered before then.
     pub deliver_at_ms: Option<i64>,
+    /// How the payload will be written.
+    pub compression: Compression,
     /// What the client gave.
     pub publish: &'a Publish<'a>,
 }
@@ -69,8 +143,7 @@ pub struct Send<'a> {
 /// The sizes of a SEND's parts.
 #[derive(Clone, Copy, Debug)]
 pub struct SendLen {
-    body: usize,
-    command: usize,
+    head: usize,
     /// Of the metadata.
     pub metadata: usize,
     /// Of the payload.
@@ -81,7 +154,7 @@ impl SendLen {
     /// Of the whole frame.
     #[must_use]
     pub const fn frame(&self) -> usize {
-        TOTAL_LEN + 4 + self.command + CHECKSUM_LEN + METADATA_SIZE_LEN + self.message()
+        self.head + self.message()
     }
 
     /// Of what counts against the broker's limit.
@@ -92,32 +165,30 @@ impl SendLen {
 }
 
 /// Fields of `MessageMetadata`.
-mod metadata {
-    pub(super) const PRODUCER_NAME: u32 = 1;
-    pub(super) const SEQUENCE_ID: u32 = 2;
-    pub(super) const PUBLISH_TIME: u32 = 3;
-    pub(super) const PROPERTIES: u32 = 4;
-    pub(super) const PARTITION_KEY: u32 = 6;
-    pub(super) const REPLICATE_TO: u32 = 7;
-    pub(super) const UNCOMPRESSED_SIZE: u32 = 9;
-    pub(super) const EVENT_TIME: u32 = 12;
-    pub(super) const PARTITION_KEY_B64_ENCODED: u32 = 17;
-    pub(super) const DELIVER_AT_TIME: u32 = 19;
+pub(super) mod metadata {
+    pub(in crate::pulsar) const PRODUCER_NAME: u32 = 1;
+    pub(in crate::pulsar) const SEQUENCE_ID: u32 = 2;
+    pub(in crate::pulsar) const PUBLISH_TIME: u32 = 3;
+    pub(in crate::pulsar) const PROPERTIES: u32 = 4;
+    pub(in crate::pulsar) const PARTITION_KEY: u32 = 6;
+    pub(in crate::pulsar) const REPLICATE_TO: u32 = 7;
+    pub(in crate::pulsar) const COMPRESSION: u32 = 8;
+    pub(in crate::pulsar) const UNCOMPRESSED_SIZE: u32 = 9;
+    pub(in crate::pulsar) const NUM_MESSAGES_IN_BATCH: u32 = 11;
+    pub(in crate::pulsar) const EVENT_TIME: u32 = 12;
+    pub(in crate::pulsar) const PARTITION_KEY_B64_ENCODED: u32 = 17;
+    pub(in crate::pulsar) const DELIVER_AT_TIME: u32 = 19;
+    pub(in crate::pulsar) const HIGHEST_SEQUENCE_ID: u32 = 24;
 }
 
 impl Send<'_> {
-    const KIND: u64 = Kind::Send as u64;
-    const NUMBER: u32 = Kind::Send as u32;
-
-    /// How large the frame will be.
+    /// How large the frame will be, with a payload that long.
     #[must_use]
-    pub fn measure(&self) -> SendLen {
-        let body = uint_len(1, self.producer_id) + uint_len(2, self.sequence_id);
+    pub fn measure(&self, payload: usize) -> SendLen {
         SendLen {
-            body,
-            command: uint_len(TYPE, Self::KIND) + bytes_len(Self::NUMBER, body),
+            head: self.head().head_len(),
             metadata: self.metadata_len(),
-            payload: self.publish.payload.len,
+            payload,
         }
     }
 
@@ -126,29 +197,51 @@ impl Send<'_> {
     /// # Errors
     /// The payload's encoding is broken; nothing was appended.
     pub fn put(&self, len: SendLen, out: &mut BytesMut) -> Result<(), PayloadError> {
-        let start = out.len();
-        put_u32(out, len.frame() - TOTAL_LEN);
-        put_u32(out, len.command);
-        put_uint(out, TYPE, Self::KIND);
-        put_bytes_header(out, Self::NUMBER, len.body);
-        put_uint(out, 1, self.producer_id);
-        put_uint(out, 2, self.sequence_id);
-        out.put_slice(&MAGIC_CHECKSUM);
-        let checksum_at = out.len();
-        out.put_u32(0);
-        put_u32(out, len.metadata);
-        self.put_metadata(out);
         let Payload {
             encoded, decode, ..
         } = self.publish.payload;
-        if let Err(error) = decode(encoded, out) {
+        self.put_with(len, out, |out| decode(encoded, out))
+    }
+
+    /// Appends the frame with a payload that was compressed.
+    pub fn put_compressed(&self, len: SendLen, compressed: &[u8], out: &mut BytesMut) {
+        let put = self.put_with(len, out, |out| {
+            out.put_slice(compressed);
+            Ok::<(), Infallible>(())
+        });
+        let Ok(()) = put;
+    }
+
+    fn put_with<E>(
+        &self,
+        len: SendLen,
+        out: &mut BytesMut,
+        put_payload: impl FnOnce(&mut BytesMut) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let start = out.len();
+        let head = self.head();
+        head.put(len.metadata, len.payload, out);
+        self.put_identity(out);
+        self.put_properties(out);
+        self.put_common(out);
+        put_compression(self.compression, out);
+        self.put_rest(out);
+        if let Err(error) = put_payload(out) {
             out.truncate(start);
             return Err(error);
         }
         debug_assert_eq!(out.len(), start + len.frame(), "measured as written");
-        let (head, covered) = out.split_at_mut(checksum_at + 4);
-        head[checksum_at..].copy_from_slice(&crc32c::crc32c(covered).to_be_bytes());
+        head.put_checksum(&mut out[start..]);
         Ok(())
+    }
+
+    const fn head(&self) -> SendHead {
+        SendHead {
+            producer_id: self.producer_id,
+            sequence_id: self.sequence_id,
+            highest_sequence_id: None,
+            messages: 1,
+        }
     }
 
     fn metadata_len(&self) -> usize {
@@ -160,6 +253,7 @@ impl Send<'_> {
         let mut len = bytes_len(PRODUCER_NAME, self.producer_name.len())
             + uint_len(SEQUENCE_ID, self.sequence_id)
             + uint_len(PUBLISH_TIME, self.publish_time_ms)
+            + compression_len(self.compression)
             + uint_len(UNCOMPRESSED_SIZE, publish.payload.len as u64);
         for (name, value) in publish.properties.pairs() {
             len += bytes_len(PROPERTIES, pair_len(name, value));
@@ -179,43 +273,71 @@ impl Send<'_> {
         len
     }
 
-    /// In the order of field numbers; `partition_key_b64_encoded` is written although it is false,
+    /// The metadata comes in the order of field numbers. First, who sent it when.
+    pub(super) fn put_identity<B: BufMut>(&self, out: &mut B) {
+        put_bytes(out, metadata::PRODUCER_NAME, self.producer_name.as_bytes());
+        put_uint(out, metadata::SEQUENCE_ID, self.sequence_id);
+        put_uint(out, metadata::PUBLISH_TIME, self.publish_time_ms);
+    }
+
+    /// Second, what belongs to this message alone, in a batch as well.
+    pub(super) fn put_properties<B: BufMut>(&self, out: &mut B) {
+        put_properties(metadata::PROPERTIES, self.publish, out);
+    }
+
+    /// Third, what a batch has from its first message.
+    pub(super) fn put_common<B: BufMut>(&self, out: &mut B) {
+        if let Some(key) = self.publish.key {
+            put_bytes(out, metadata::PARTITION_KEY, key.as_bytes());
+        }
+        let clusters = self.publish.replication_clusters.iter();
+        for cluster in clusters.flat_map(|clusters| clusters.iter()) {
+            put_bytes(out, metadata::REPLICATE_TO, cluster);
+        }
+    }
+
+    /// Last, behind the compression. `partition_key_b64_encoded` is written although it is false,
     /// as Java's `TypedMessageBuilderImpl.key` sets it.
-    fn put_metadata(&self, out: &mut BytesMut) {
-        use metadata::{
-            DELIVER_AT_TIME, EVENT_TIME, PARTITION_KEY, PARTITION_KEY_B64_ENCODED, PRODUCER_NAME,
-            PROPERTIES, PUBLISH_TIME, REPLICATE_TO, SEQUENCE_ID, UNCOMPRESSED_SIZE,
-        };
+    pub(super) fn put_rest<B: BufMut>(&self, out: &mut B) {
         let publish = self.publish;
-        put_bytes(out, PRODUCER_NAME, self.producer_name.as_bytes());
-        put_uint(out, SEQUENCE_ID, self.sequence_id);
-        put_uint(out, PUBLISH_TIME, self.publish_time_ms);
-        for (name, value) in publish.properties.pairs() {
-            put_bytes_header(out, PROPERTIES, pair_len(name, value));
-            put_bytes(out, 1, name);
-            put_bytes(out, 2, value);
-        }
-        if let Some(key) = publish.key {
-            put_bytes(out, PARTITION_KEY, key.as_bytes());
-        }
-        for cluster in publish.replication_clusters.iter().flat_map(|c| c.iter()) {
-            put_bytes(out, REPLICATE_TO, cluster);
-        }
-        put_uint(out, UNCOMPRESSED_SIZE, publish.payload.len as u64);
+        put_uint(out, metadata::UNCOMPRESSED_SIZE, publish.payload.len as u64);
         if let Some(time) = publish.event_time_ms {
-            put_uint(out, EVENT_TIME, time.cast_unsigned());
+            put_uint(out, metadata::EVENT_TIME, time.cast_unsigned());
         }
         if publish.key.is_some() {
-            put_uint(out, PARTITION_KEY_B64_ENCODED, 0);
+            put_uint(out, metadata::PARTITION_KEY_B64_ENCODED, 0);
         }
         if let Some(time) = self.deliver_at_ms {
-            put_uint(out, DELIVER_AT_TIME, time.cast_unsigned());
+            put_uint(out, metadata::DELIVER_AT_TIME, time.cast_unsigned());
         }
     }
 }
 
+/// Appends how the payload is compressed, if it is.
+pub(super) fn put_compression<B: BufMut>(compression: Compression, out: &mut B) {
+    if compression != Compression::None {
+        put_uint(out, metadata::COMPRESSION, compression.to_wire());
+    }
+}
+
+fn compression_len(compression: Compression) -> usize {
+    match compression {
+        Compression::None => 0,
+        some => uint_len(metadata::COMPRESSION, some.to_wire()),
+    }
+}
+
+/// Appends a message's properties as fields of that number.
+pub(super) fn put_properties<B: BufMut>(number: u32, publish: &Publish<'_>, out: &mut B) {
+    for (name, value) in publish.properties.pairs() {
+        put_bytes_header(out, number, pair_len(name, value));
+        put_bytes(out, 1, name);
+        put_bytes(out, 2, value);
+    }
+}
+
 /// Bytes of a `KeyValue`.
-fn pair_len(name: &[u8], value: &[u8]) -> usize {
+pub(super) fn pair_len(name: &[u8], value: &[u8]) -> usize {
     bytes_len(1, name.len()) + bytes_len(2, value.len())
 }
 
@@ -368,13 +490,18 @@ mod tests {
             sequence_id: 7,
             publish_time_ms: 1_700_000_000_000,
             deliver_at_ms: None,
+            compression: Compression::None,
             publish,
         }
     }
 
+    fn measure(send: &Send<'_>) -> SendLen {
+        send.measure(send.publish.payload.len)
+    }
+
     fn put(send: &Send<'_>) -> BytesMut {
         let mut out = BytesMut::new();
-        send.put(send.measure(), &mut out).unwrap();
+        send.put(measure(send), &mut out).unwrap();
         out
     }
 
@@ -445,7 +572,7 @@ mod tests {
         let publish = publish(b"broken");
         let send = send(&publish);
         let mut out = BytesMut::from(&b"before"[..]);
-        assert!(send.put(send.measure(), &mut out).is_err());
+        assert!(send.put(measure(&send), &mut out).is_err());
         assert_eq!(&out[..], b"before");
     }
 
@@ -495,11 +622,11 @@ mod tests {
                 ..send(&publish)
             };
             let out = put(&send);
-            prop_assert_eq!(out.len(), send.measure().frame());
+            prop_assert_eq!(out.len(), measure(&send).frame());
             let frame = Frame::parse(&out).unwrap();
             let stored = Stored::parse(frame.rest).unwrap();
             prop_assert_eq!(stored.payload, &payload[..]);
-            prop_assert_eq!(stored.metadata.len() + payload.len(), send.measure().message());
+            prop_assert_eq!(stored.metadata.len() + payload.len(), measure(&send).message());
         }
 
         #[test]

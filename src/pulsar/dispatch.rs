@@ -3,7 +3,7 @@
 use prost::Message;
 
 use super::{
-    Event, Pulsar, Scratch,
+    Event, Pulsar, Scratch, Unfolding,
     command::{SendError, SendReceipt},
     connection::{Address, ConnectionKey, Phase},
     error::Failure,
@@ -42,7 +42,7 @@ impl Pulsar {
     ) -> Option<Event<'e>> {
         let place = loop {
             // What a frame or a call before had to tell comes first, in order.
-            if let Some(event) = self.events.pop_front() {
+            if let Some(event) = self.poll_event() {
                 return Some(event);
             }
             let Some(connection) = self.connections.get_mut(key) else {
@@ -212,11 +212,15 @@ impl Pulsar {
             return Ok(Step::Nothing);
         }
         match producer.handle_receipt(&receipt, &mut self.segments) {
-            Receipt::Stored(message_id) => Ok(Step::Event(Event::Receipt {
-                session: half.session,
-                lane: producer.lane(),
-                message_id,
-            })),
+            Receipt::Stored(stored) => {
+                self.unfolding = Some(Unfolding {
+                    session: half.session,
+                    lane: producer.lane(),
+                    stored,
+                    next: 0,
+                });
+                Ok(self.unfold().map_or(Step::Nothing, Step::Event))
+            }
             Receipt::Stale => Ok(Step::Nothing),
             Receipt::OutOfOrder => Err("the broker sent a receipt out of order".into()),
         }

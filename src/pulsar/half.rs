@@ -70,6 +70,10 @@ pub(super) enum State {
 
 /// What it is.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most halves are producers, and each publish looks into one"
+)]
 pub(super) enum Role {
     Producer(Producer),
     Consumer(Box<Consuming>),
@@ -178,8 +182,8 @@ impl Pulsar {
         Link(wire_id(HalfKey::default()))
     }
 
-    /// The session ended. What a consumer acknowledged is sent, publishes in flight are left to
-    /// the broker, then the half is closed there and forgotten.
+    /// The session ended. What a consumer acknowledged is sent and so is a producer's open batch,
+    /// publishes in flight are left to the broker, then the half is closed there and forgotten.
     pub fn close(&mut self, now: Now, link: Link) {
         let key = half_key(link.0);
         let Some(half) = self.halves.get_mut(key) else {
@@ -188,7 +192,9 @@ impl Pulsar {
         match half.state.clone() {
             State::Grouped => self.close_group(now, key),
             State::Ready { connection } => {
-                if let Role::Consumer(consuming) = &mut half.role
+                self.close_batch(now, key);
+                if let Some(half) = self.halves.get_mut(key)
+                    && let Role::Consumer(consuming) = &mut half.role
                     && let Some(connection) = self.connections.get_mut(connection)
                 {
                     let out = connection.outbox.commands(&mut self.segments);
@@ -379,6 +385,7 @@ impl Pulsar {
             connection.outbox.seal(&mut self.segments);
             producer.resend(now, &mut connection.outbox, &mut self.segments);
             self.announce(at);
+            self.close_batch(now, key);
         }
     }
 

@@ -14,6 +14,7 @@
 //! seed; nothing here knows of WebSockets, JSON or the client; events name sessions by key.
 
 mod backoff;
+mod batch;
 pub mod command;
 mod connection;
 pub mod consumer;
@@ -62,6 +63,8 @@ use error::exception;
 use half::{Half, HalfKey, Role, State, half_key};
 use lookup::Lookups;
 use outbox::{Outbox, Segments};
+use payload::Compressor;
+use producer::{Stored, Way};
 use request::Requests;
 
 pub use connection::{ConnectionKey, ResolveKey};
@@ -242,12 +245,23 @@ enum Timer {
     Wait(HalfKey),
     /// The oldest publish may have waited too long.
     Send(HalfKey),
+    /// An open batch may have waited long enough.
+    Batch(HalfKey),
     /// A consumer has something to do.
     Consumer(HalfKey),
     /// A topic may have more partitions.
     Partitions(HalfKey),
     /// A consumer whose session ended had its time.
     Leave(HalfKey),
+}
+
+/// A batch that was stored, whose messages are told one by one.
+#[derive(Debug)]
+struct Unfolding {
+    session: SessionKey,
+    lane: Lane,
+    stored: Stored,
+    next: u32,
 }
 
 /// A shard's view of its brokers.
@@ -262,6 +276,11 @@ pub struct Pulsar {
     lookups: Lookups,
     requests: Requests,
     segments: Segments,
+    compressor: Compressor,
+    /// A batch that was stored, and how many of its messages were told.
+    unfolding: Option<Unfolding>,
+    /// Publishes are refused: the process has no memory for them.
+    is_memory_full: bool,
     /// Publishes of producers that are not at a broker. Nothing of it is ever written.
     parked: Outbox,
     /// Bytes of deliveries held for all sessions.
@@ -289,6 +308,9 @@ impl Pulsar {
             lookups: Lookups::default(),
             requests: Requests::default(),
             segments: Segments::default(),
+            compressor: Compressor::default(),
+            unfolding: None,
+            is_memory_full: false,
             parked: Outbox::default(),
             held: Rc::default(),
             timers: Timers::new(),
@@ -311,6 +333,7 @@ impl Pulsar {
                 Timer::Lookup(lookup) => self.lookup_again(now, lookup),
                 Timer::Wait(half) => self.wait_over(now, half),
                 Timer::Send(half) => self.send_timeout(now, half),
+                Timer::Batch(half) => self.batch_timeout(now, half),
                 Timer::Consumer(half) => self.consumer_timeout(now, half),
                 Timer::Partitions(group) => self.count_partitions(now, group),
                 Timer::Leave(half) => self.leave_timeout(now, half),
@@ -326,7 +349,23 @@ impl Pulsar {
 
     /// What is to be told and came without bytes: from deadlines, and from connections that ended.
     pub fn poll_event(&mut self) -> Option<Event<'static>> {
-        self.events.pop_front()
+        self.unfold().or_else(|| self.events.pop_front())
+    }
+
+    /// The outcome of the next message of a batch. It comes before whatever happened after the
+    /// batch was stored.
+    fn unfold(&mut self) -> Option<Event<'static>> {
+        let unfolding = self.unfolding.as_mut()?;
+        let event = Event::Receipt {
+            session: unfolding.session,
+            lane: unfolding.lane,
+            message_id: unfolding.stored.id(unfolding.next).encode(),
+        };
+        unfolding.next += 1;
+        if unfolding.next >= unfolding.stored.messages {
+            self.unfolding = None;
+        }
+        Some(event)
     }
 
     /// The next thing to do in the outer world. To be asked until there is none, before
@@ -359,6 +398,55 @@ impl Pulsar {
         }
     }
 
+    /// Whether publishes are refused because the process has no memory for them.
+    pub const fn set_memory_full(&mut self, is_full: bool) {
+        self.is_memory_full = is_full;
+    }
+
+    /// Sends what a producer has not sent yet.
+    pub fn flush(&mut self, now: Now, link: Link) {
+        self.close_batch(now, half_key(link.0));
+    }
+
+    fn batch_timeout(&mut self, now: Now, key: HalfKey) {
+        let Some(half) = self.halves.get_mut(key) else {
+            return;
+        };
+        let Role::Producer(producer) = &mut half.role else {
+            return;
+        };
+        let is_due = producer.batch_timer_fired(now.mono);
+        // Without a broker there is no hurry: the batch grows until there is one.
+        if !matches!(half.state, State::Ready { .. }) {
+            return;
+        }
+        if is_due {
+            self.close_batch(now, key);
+        } else if let Some(deadline) = producer.arm_batch_timer() {
+            self.timers.set(deadline, Timer::Batch(key));
+        }
+    }
+
+    /// Sends a producer's open batch, if the producer is at its broker.
+    fn close_batch(&mut self, now: Now, key: HalfKey) {
+        if let Some(half) = self.halves.get_mut(key)
+            && let (State::Ready { connection: at }, Role::Producer(producer)) =
+                (&half.state, &mut half.role)
+            && let Some(connection) = self.connections.get_mut(*at)
+        {
+            let at = *at;
+            let mut way = Way {
+                outbox: &mut connection.outbox,
+                is_sent: true,
+                segments: &mut self.segments,
+                compressor: &mut self.compressor,
+            };
+            if producer.close_batch(now, &mut way) {
+                self.announce(at);
+            }
+        }
+    }
+
     fn send_timeout(&mut self, now: Now, key: HalfKey) {
         if let Some(half) = self.halves.get_mut(key)
             && let Role::Producer(producer) = &mut half.role
@@ -381,29 +469,42 @@ impl Pulsar {
         let Role::Producer(producer) = &mut half.role else {
             return self.publish_routed(now, key, publish);
         };
-        match half.state {
-            State::Ready { connection: at } => {
-                let Some(connection) = self.connections.get_mut(at) else {
-                    return Err(closed());
-                };
-                let outbox = &mut connection.outbox;
-                producer.publish(now, publish, outbox, true, &mut self.segments)?;
-                if !outbox.is_announced {
-                    outbox.is_announced = true;
-                    self.effects.push_back(Effect::Write(at));
-                }
-            }
+        let lane = producer.lane();
+        let (outbox, connection) = match half.state {
+            State::Ready { connection } => match self.connections.get_mut(connection) {
+                Some(found) => (&mut found.outbox, Some(connection)),
+                None => return Err(closed()),
+            },
             State::Closing => return Err(closed()),
             _ if !half.is_open => {
                 let text = exception("$NotConnectedException", "Not connected to broker");
                 return Err(PublishError::Backend(text));
             }
-            _ => producer.publish(now, publish, &mut self.parked, false, &mut self.segments)?,
+            _ => (&mut self.parked, None),
+        };
+        let way = Way {
+            outbox: &mut *outbox,
+            is_sent: connection.is_some(),
+            segments: &mut self.segments,
+            compressor: &mut self.compressor,
+        };
+        let published = producer.publish(now, publish, self.is_memory_full, way);
+        // Also where this message was refused, others may have been sent to make way for it.
+        if let Some(at) = connection {
+            if !outbox.is_announced && !outbox.is_empty() {
+                outbox.is_announced = true;
+                self.effects.push_back(Effect::Write(at));
+            }
+            if let Some(deadline) = producer.arm_batch_timer() {
+                self.timers.set(deadline, Timer::Batch(key));
+            }
         }
-        if let Some(deadline) = producer.arm_timer(now) {
+        if published.is_ok()
+            && let Some(deadline) = producer.arm_timer(now)
+        {
             self.timers.set(deadline, Timer::Send(key));
         }
-        Ok(producer.lane())
+        published.map(|()| lane)
     }
 }
 

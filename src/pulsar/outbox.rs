@@ -28,6 +28,10 @@ const CHUNK_BYTES: usize = 64 << 10;
 const RETIRED_MAX: usize = 64;
 /// So many of them are looked at when a chunk is needed.
 const RETIRED_TRIES: usize = 4;
+/// So many buffers of batches are kept, none larger than that: enough for a batch of Java's default
+/// size with a kilobyte of metadata a message.
+const BATCH_BUFFERS_MAX: usize = 64;
+const BATCH_BUFFER_BYTES_MAX: usize = 256 << 10;
 /// Room provided for commands, which are written without being measured.
 const COMMAND_BYTES: usize = 1 << 10;
 
@@ -52,7 +56,10 @@ pub(super) struct Segments {
     segments: SlotMap<SegmentKey, Segment>,
     /// Empty handles on chunks without room. `retired.len() <= RETIRED_MAX`.
     retired: VecDeque<BytesMut>,
-    /// Bytes of all frames in flight.
+    /// Buffers for open batches; of some, all but an empty handle is in flight.
+    /// `batch_buffers.len() <= BATCH_BUFFERS_MAX`.
+    batch_buffers: VecDeque<BytesMut>,
+    /// Bytes of all frames in flight, and of open batches.
     bytes_in_flight: usize,
 }
 
@@ -77,9 +84,45 @@ impl Segments {
         }
     }
 
-    /// Bytes of all frames in flight.
+    /// Bytes of all frames in flight, and of open batches.
     pub(super) const fn bytes_in_flight(&self) -> usize {
         self.bytes_in_flight
+    }
+
+    /// An open batch grew.
+    pub(super) const fn grew(&mut self, bytes: usize) {
+        self.bytes_in_flight += bytes;
+    }
+
+    /// An open batch is no more.
+    pub(super) const fn gone(&mut self, bytes: usize) {
+        self.bytes_in_flight -= bytes;
+    }
+
+    /// An empty buffer for a batch, with that much room at least.
+    pub(super) fn batch_buffer(&mut self, len: usize) -> BytesMut {
+        for _ in 0..RETIRED_TRIES.min(self.batch_buffers.len()) {
+            let Some(mut buffer) = self.batch_buffers.pop_front() else {
+                break;
+            };
+            if buffer.try_reclaim(len) {
+                return buffer;
+            }
+            self.batch_buffers.push_back(buffer);
+        }
+        BytesMut::with_capacity(len)
+    }
+
+    /// Takes a batch's buffer back. What of it was handed over comes back when it has its receipt.
+    pub(super) fn give_batch_buffer(&mut self, mut buffer: BytesMut) {
+        buffer.clear();
+        if buffer.capacity() > BATCH_BUFFER_BYTES_MAX {
+            return;
+        }
+        if self.batch_buffers.len() == BATCH_BUFFERS_MAX {
+            self.batch_buffers.pop_back();
+        }
+        self.batch_buffers.push_front(buffer);
     }
 
     /// A frame's bytes, unless they still lie in a tail.
@@ -171,6 +214,23 @@ impl Outbox {
             offset: size(offset),
             len: size(self.tail.len() - offset),
         })
+    }
+
+    /// Appends a frame that lies in a buffer of its own, which is written from there.
+    pub(super) fn hand_over(&mut self, frame: Bytes, segments: &mut Segments) -> FrameRef {
+        self.seal(segments);
+        segments.bytes_in_flight += frame.len();
+        let len = size(frame.len());
+        let segment = segments.segments.insert(Segment {
+            bytes: Some(frame.clone()),
+            frames_in_flight: 1,
+        });
+        self.ready.push_back(frame);
+        FrameRef {
+            segment,
+            offset: 0,
+            len,
+        }
     }
 
     /// Appends a frame once more. It must not lie in a tail: see [`Outbox::seal`]. The old place is
@@ -352,6 +412,31 @@ mod tests {
         }
         assert!(segments.retired.len() < 8, "{}", segments.retired.len());
         assert!(places.len() < 16, "the same few chunks: {}", places.len());
+    }
+
+    #[test]
+    fn a_frame_that_is_handed_over_keeps_its_place_in_the_order() {
+        let (mut outbox, mut segments) = (Outbox::default(), Segments::default());
+        let one = put(&mut outbox, &mut segments, b"one");
+        let mut buffer = segments.batch_buffer(1000);
+        let place = buffer.as_ptr();
+        buffer.put_slice(b"two");
+        let two = outbox.hand_over(buffer.split().freeze(), &mut segments);
+        segments.give_batch_buffer(buffer);
+        let three = put(&mut outbox, &mut segments, b"three");
+        assert_eq!(segments.bytes_in_flight(), 11);
+        let other = segments.batch_buffer(1000);
+        assert_ne!(other.as_ptr(), place, "it is in flight");
+        for expected in ["one", "two", "three"] {
+            assert_eq!(outbox.take(&mut segments).unwrap(), expected.as_bytes());
+        }
+        assert_eq!(segments.frame(two), Some(&b"two"[..]));
+        for frame in [one, two, three] {
+            segments.release(frame);
+        }
+        assert_eq!((segments.len(), segments.bytes_in_flight()), (0, 0));
+        let again = segments.batch_buffer(1000);
+        assert_eq!(again.as_ptr(), place);
     }
 
     #[test]

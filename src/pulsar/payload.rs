@@ -1,35 +1,25 @@
-//! Payloads as stored: decompression of an entry's content.
+//! Payloads as stored: compression of what is published, decompression of an entry's content.
 //!
 //! The five codecs of Pulsar, each in the form its Java client writes: LZ4 as a bare block, Snappy
 //! without framing, ZLIB with its header, ZSTD as one frame. The size after decompression is
 //! declared in the entry's metadata; content of any other size is corrupt. Nothing here knows what
-//! an entry holds, or what becomes of a corrupt one.
+//! an entry holds, or what becomes of a corrupt one. Whatever else is done to a payload is done
+//! after it is compressed, and undone before it is decompressed.
 
 use std::fmt;
 
-use flate2::{Decompress, FlushDecompress};
+use bytes::BytesMut;
+use flate2::{Compress, Decompress, FlushCompress, FlushDecompress, Status};
+use lz4_flex::block::{CompressTable, compress_into_with_table, get_maximum_output_size};
+
+pub use crate::session::producer::Compression;
+use crate::session::{Payload, PayloadError};
 
 /// No entry may grow beyond this, so that a few bytes from a producer can't fill the memory.
 pub const UNCOMPRESSED_BYTES_MAX: usize = 64 << 20;
 
 /// Scratch space that is kept for the next entry; what one large entry needed beyond it is not.
 const KEPT_BYTES_MAX: usize = 4 << 20;
-
-/// How a payload is compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Compression {
-    /// Not at all.
-    #[default]
-    None,
-    /// LZ4, one bare block.
-    Lz4,
-    /// Deflate with a zlib header.
-    Zlib,
-    /// Zstandard, one frame.
-    Zstd,
-    /// Snappy, raw.
-    Snappy,
-}
 
 impl Compression {
     /// From the number in an entry's metadata; `None` if it stands for none that we know.
@@ -43,6 +33,18 @@ impl Compression {
             4 => Self::Snappy,
             _ => return None,
         })
+    }
+
+    /// The number in an entry's metadata.
+    #[must_use]
+    pub const fn to_wire(self) -> u64 {
+        match self {
+            Self::None => 0,
+            Self::Lz4 => 1,
+            Self::Zlib => 2,
+            Self::Zstd => 3,
+            Self::Snappy => 4,
+        }
     }
 }
 
@@ -141,6 +143,120 @@ impl fmt::Debug for Scratch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Scratch")
             .field("bytes", &self.bytes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// `CompressionCodecZstd.ZSTD_COMPRESSION_LEVEL`.
+const ZSTD_LEVEL: i32 = 3;
+
+/// Where payloads are compressed: space and contexts that a shard reuses for every message. Each
+/// context is made when it is first needed.
+#[derive(Default)]
+pub struct Compressor {
+    /// As it comes out of the client's encoding.
+    decoded: BytesMut,
+    compressed: Vec<u8>,
+    lz4: Option<CompressTable>,
+    zlib: Option<Compress>,
+    zstd: Option<zstd::bulk::Compressor<'static>>,
+    snappy: Option<snap::raw::Encoder>,
+}
+
+impl Compressor {
+    /// The content of a publish, compressed. `None` where the codec does not take it, which it does
+    /// up to a size that no broker takes.
+    ///
+    /// # Errors
+    /// The payload's encoding is broken.
+    pub fn compress_payload(
+        &mut self,
+        compression: Compression,
+        payload: Payload<'_>,
+    ) -> Result<Option<&[u8]>, PayloadError> {
+        self.decode(payload)?;
+        let decoded = std::mem::take(&mut self.decoded);
+        let len = self.compress_into_space(compression, &decoded);
+        self.decoded = decoded;
+        Ok(len.map(|len| &self.compressed[..len]))
+    }
+
+    /// These bytes, compressed; `None` as for [`Compressor::compress_payload`].
+    pub fn compress(&mut self, compression: Compression, bytes: &[u8]) -> Option<&[u8]> {
+        let len = self.compress_into_space(compression, bytes)?;
+        Some(&self.compressed[..len])
+    }
+
+    /// Whether a payload's encoding is whole.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn check(&mut self, payload: Payload<'_>) -> Result<(), PayloadError> {
+        self.decode(payload)
+    }
+
+    fn decode(&mut self, payload: Payload<'_>) -> Result<(), PayloadError> {
+        if payload.len <= KEPT_BYTES_MAX && self.decoded.capacity() > KEPT_BYTES_MAX {
+            self.decoded = BytesMut::new();
+        }
+        self.decoded.clear();
+        self.decoded.reserve(payload.len);
+        (payload.decode)(payload.encoded, &mut self.decoded)
+    }
+
+    fn compress_into_space(&mut self, compression: Compression, bytes: &[u8]) -> Option<usize> {
+        let room = match compression {
+            Compression::None => bytes.len(),
+            Compression::Lz4 => get_maximum_output_size(bytes.len()),
+            // zlib's own bound for what can't be compressed, and some more.
+            Compression::Zlib => bytes.len() + bytes.len() / 500 + 64,
+            Compression::Zstd => zstd::zstd_safe::compress_bound(bytes.len()),
+            Compression::Snappy => snap::raw::max_compress_len(bytes.len()),
+        };
+        if room <= KEPT_BYTES_MAX && self.compressed.len() > KEPT_BYTES_MAX {
+            self.compressed = Vec::new();
+        }
+        if self.compressed.len() < room {
+            self.compressed.resize(room, 0);
+        }
+        let out = &mut self.compressed[..room];
+        match compression {
+            Compression::None => {
+                out.copy_from_slice(bytes);
+                Some(room)
+            }
+            Compression::Lz4 => {
+                compress_into_with_table(bytes, out, self.lz4.get_or_insert_default()).ok()
+            }
+            Compression::Zlib => {
+                let zlib = self
+                    .zlib
+                    .get_or_insert_with(|| Compress::new(flate2::Compression::default(), true));
+                zlib.reset();
+                match zlib.compress(bytes, out, FlushCompress::Finish) {
+                    Ok(Status::StreamEnd) => usize::try_from(zlib.total_out()).ok(),
+                    _ => None,
+                }
+            }
+            Compression::Zstd => {
+                if self.zstd.is_none() {
+                    self.zstd = zstd::bulk::Compressor::new(ZSTD_LEVEL).ok();
+                }
+                self.zstd.as_mut()?.compress_to_buffer(bytes, out).ok()
+            }
+            Compression::Snappy => {
+                let snappy = self.snappy.get_or_insert_with(snap::raw::Encoder::new);
+                snappy.compress(bytes, out).ok()
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Compressor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Compressor")
+            .field("decoded", &self.decoded.capacity())
+            .field("compressed", &self.compressed.len())
             .finish_non_exhaustive()
     }
 }
@@ -262,7 +378,35 @@ pub(super) mod tests {
         assert!(scratch.bytes.capacity() < KEPT_BYTES_MAX);
     }
 
+    #[test]
+    fn the_space_for_a_large_payload_is_not_kept() {
+        let mut compressor = Compressor::default();
+        for codec in CODECS {
+            let large = vec![7; KEPT_BYTES_MAX + 1];
+            assert!(compressor.compress(codec, &large).is_some());
+            assert!(compressor.compress(codec, b"hello").is_some());
+            assert!(compressor.compressed.capacity() < KEPT_BYTES_MAX);
+        }
+    }
+
     proptest! {
+        #[test]
+        fn what_is_compressed_comes_back(
+            contents in proptest::collection::vec((any::<Vec<u8>>(), 1usize..700), 1..5)
+        ) {
+            let (mut compressor, mut scratch) = (Compressor::default(), Scratch::new());
+            for (content, repeat) in contents {
+                let content = content.repeat(repeat);
+                let size = u32::try_from(content.len()).unwrap();
+                for codec in CODECS {
+                    let compressed = compressor.compress(codec, &content).unwrap();
+                    prop_assert_eq!(
+                        scratch.decompress(codec, compressed, size), Ok(&content[..]), "{:?}", codec
+                    );
+                }
+            }
+        }
+
         #[test]
         fn decompress_undoes_compress(content: Vec<u8>, repeat in 1usize..50) {
             let content = content.repeat(repeat);

@@ -9,6 +9,8 @@
 use std::{
     cell::Cell,
     collections::VecDeque,
+    convert::Infallible,
+    fmt::Write,
     ops::{AddAssign, SubAssign},
     rc::Rc,
     time::Duration,
@@ -16,14 +18,16 @@ use std::{
 
 use super::{
     Event,
+    batch::{Batch, Closed, Destination},
     command::{self, Send, SendReceipt},
     error::exception,
     message_id::{EntryId, PulsarId},
     outbox::{FrameRef, Outbox, Segments},
+    payload::{Compression, Compressor},
     proto::{CommandProducer, CommandProducerSuccess},
 };
 use crate::{
-    session::{Deliver, Lane, MessageId, Publish, PublishError, SessionKey, producer::Spec},
+    session::{Deliver, Lane, Publish, PublishError, SessionKey, producer::Spec},
     timer::{Instant, Now},
 };
 
@@ -41,16 +45,34 @@ pub(super) struct Producer {
     initial_sequence_id: Option<i64>,
     next_sequence_id: i64,
     send_timeout: Option<Duration>,
+    compression: Compression,
+    /// What is not yet in flight, if messages are put together.
+    batch: Option<Box<Batch>>,
     /// Oldest first, numbers ascending.
     in_flight: VecDeque<InFlight>,
     /// The sum of their frames' sizes.
     in_flight_bytes: InFlightBytes,
+    /// What of them is the open batch.
+    batch_bytes: usize,
+    /// Messages without outcome: in flight, or in the open batch.
+    pending: u32,
     message_bytes_max: usize,
     /// How often it was made; the broker takes the highest for the living one.
     epoch: u64,
     topic_epoch: Option<u64>,
     end: Option<End>,
     is_timer_set: bool,
+    is_batch_timer_set: bool,
+}
+
+/// Where a producer's frames go, and what it takes to make them.
+#[derive(Debug)]
+pub(super) struct Way<'a> {
+    pub(super) outbox: &'a mut Outbox,
+    /// The outbox is that of a connection on which the producer is ready.
+    pub(super) is_sent: bool,
+    pub(super) segments: &'a mut Segments,
+    pub(super) compressor: &'a mut Compressor,
 }
 
 /// Why nothing can be published any more.
@@ -64,10 +86,13 @@ pub(super) enum End {
     Closed,
 }
 
+/// A frame without receipt.
 #[derive(Debug)]
 struct InFlight {
     frame: FrameRef,
+    /// Of its first message.
     sequence_id: i64,
+    messages: u32,
     created: Instant,
     first_sent: Option<Instant>,
     last_sent: Option<Instant>,
@@ -75,6 +100,12 @@ struct InFlight {
 }
 
 impl InFlight {
+    /// The last message's number, by which the broker calls it when it refuses it.
+    fn highest_sequence_id(&self) -> i64 {
+        self.sequence_id
+            .wrapping_add(i64::from(self.messages.saturating_sub(1)))
+    }
+
     fn sent(&mut self, now: Instant) {
         self.first_sent.get_or_insert(now);
         self.last_sent = Some(now);
@@ -85,12 +116,32 @@ impl InFlight {
 /// What a receipt means.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Receipt {
-    /// The oldest publish was stored.
-    Stored(MessageId),
+    /// The oldest publish was stored, or all of the oldest batch.
+    Stored(Stored),
     /// It belongs to a publish that has failed already.
     Stale,
     /// The broker skipped some: only a new connection brings order.
     OutOfOrder,
+}
+
+/// Messages that were stored as one entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stored {
+    pub(super) entry: EntryId,
+    pub(super) partition: Option<u32>,
+    pub(super) messages: u32,
+}
+
+impl Stored {
+    /// The id of one of the messages. How many there are is no part of it, as in Java.
+    pub(super) fn id(&self, index: u32) -> PulsarId {
+        PulsarId {
+            entry: self.entry,
+            partition: self.partition,
+            batch_index: (self.messages > 1).then_some(index),
+            batch_size: 0,
+        }
+    }
 }
 
 /// What the broker's "broken on arrival" means.
@@ -119,13 +170,18 @@ impl Producer {
                 .initial_sequence_id
                 .map_or(0, |initial| initial.wrapping_add(1)),
             send_timeout: spec.send_timeout,
+            compression: spec.compression,
+            batch: spec.batching.map(|batching| Box::new(Batch::new(batching))),
             in_flight: VecDeque::new(),
             in_flight_bytes: InFlightBytes::default(),
+            batch_bytes: 0,
+            pending: 0,
             message_bytes_max,
             epoch: 0,
             topic_epoch: None,
             end: None,
             is_timer_set: false,
+            is_batch_timer_set: false,
         }
     }
 
@@ -174,20 +230,155 @@ impl Producer {
         self.name.get_or_insert(success.producer_name);
     }
 
-    /// Appends a message to the outbox and puts it in flight. `is_sent`: the outbox is that of a
-    /// connection on which the producer is ready.
+    /// Adds a message to the open batch, or puts it in flight.
     pub(super) fn publish(
         &mut self,
         now: Now,
         publish: &Publish<'_>,
-        outbox: &mut Outbox,
-        is_sent: bool,
-        segments: &mut Segments,
+        is_memory_full: bool,
+        mut way: Way<'_>,
     ) -> Result<(), PublishError> {
-        if let Some(end) = self.end {
-            return Err(PublishError::Backend(end.refusal()));
+        if let Some(text) = self.refusal(is_memory_full) {
+            // Java would not have let it come so far.
+            return Err(match way.compressor.check(publish.payload) {
+                Ok(()) => PublishError::Backend(text),
+                Err(error) => PublishError::Encoding(error.0),
+            });
         }
-        let send = Send {
+        let Some(batch) = &self.batch else {
+            return self.publish_alone(now, publish, &mut way);
+        };
+        let is_timed = publish.deliver != Deliver::Now;
+        if batch.messages() > 0 && (is_timed || !batch.has_room(publish, self.message_bytes_max)) {
+            self.close_batch(now, &mut way);
+        }
+        if is_timed || !self.takes(now, publish) {
+            return self.publish_alone(now, publish, &mut way);
+        }
+        self.add_to_batch(now, publish, &mut way)
+    }
+
+    /// Why no message is accepted (`ProducerImpl.isValidProducerState`, `canEnqueueRequest`).
+    fn refusal(&self, is_memory_full: bool) -> Option<String> {
+        let batching = self.batch.as_ref().map(|batch| batch.settings());
+        let pending_max = batching.and_then(|batching| batching.pending_max);
+        if let Some(end) = self.end {
+            Some(end.refusal())
+        } else if pending_max.is_some_and(|max| self.pending >= max) {
+            let text = "Producer send queue is full";
+            Some(exception("$ProducerQueueIsFullError", text))
+        } else if is_memory_full {
+            let text = "Client memory buffer is full";
+            Some(exception("$MemoryBufferIsFullError", text))
+        } else {
+            None
+        }
+    }
+
+    /// Whether the batch, maybe an empty one, has room for a message.
+    fn takes(&self, now: Now, publish: &Publish<'_>) -> bool {
+        // One that is not empty was asked before.
+        self.batch.as_ref().is_some_and(|batch| {
+            batch.messages() > 0 || batch.takes(&self.send(now, publish), self.message_bytes_max)
+        })
+    }
+
+    fn add_to_batch(
+        &mut self,
+        now: Now,
+        publish: &Publish<'_>,
+        way: &mut Way<'_>,
+    ) -> Result<(), PublishError> {
+        let Some(mut batch) = self.batch.take() else {
+            return Ok(());
+        };
+        let send = self.send(now, publish);
+        let added = batch.add(now.mono, &send, way.segments);
+        let is_full = batch.is_full();
+        self.batch = Some(batch);
+        self.count_batch();
+        added.map_err(|error| PublishError::Encoding(error.0))?;
+        self.next_sequence_id = self.next_sequence_id.wrapping_add(1);
+        self.pending += 1;
+        if is_full {
+            self.close_batch(now, way);
+        }
+        Ok(())
+    }
+
+    /// Puts the open batch in flight, if there is anything in it. Tells whether there was.
+    pub(super) fn close_batch(&mut self, now: Now, way: &mut Way<'_>) -> bool {
+        let Some(closed) = self.batch.as_mut().and_then(|batch| {
+            batch.close(Destination {
+                producer_id: self.id,
+                compression: self.compression,
+                message_bytes_max: self.message_bytes_max,
+                outbox: way.outbox,
+                segments: way.segments,
+                compressor: way.compressor,
+            })
+        }) else {
+            return false;
+        };
+        self.count_batch();
+        self.put_in_flight(now, &closed, way.is_sent);
+        true
+    }
+
+    /// The open batch changed: what it holds is part of what is in flight.
+    fn count_batch(&mut self) {
+        let bytes = self.batch.as_ref().map_or(0, |batch| batch.bytes());
+        self.in_flight_bytes -= self.batch_bytes;
+        self.in_flight_bytes += bytes;
+        self.batch_bytes = bytes;
+    }
+
+    fn publish_alone(
+        &mut self,
+        now: Now,
+        publish: &Publish<'_>,
+        way: &mut Way<'_>,
+    ) -> Result<(), PublishError> {
+        let send = self.send(now, publish);
+        let frame = if self.compression == Compression::None {
+            let len = send.measure(publish.payload.len);
+            if len.message() > self.message_bytes_max {
+                return Err(self.too_large(publish, len.payload, len.message()));
+            }
+            way.outbox
+                .put_frame(len.frame(), way.segments, |tail| send.put(len, tail))
+                .map_err(|error| PublishError::Encoding(error.0))?
+        } else {
+            let compressed = way
+                .compressor
+                .compress_payload(self.compression, publish.payload)
+                .map_err(|error| PublishError::Encoding(error.0))?
+                .ok_or_else(|| self.too_large(publish, publish.payload.len, publish.payload.len))?;
+            let len = send.measure(compressed.len());
+            if len.message() > self.message_bytes_max {
+                return Err(self.too_large(publish, len.payload, len.message()));
+            }
+            let put = way.outbox.put_frame(len.frame(), way.segments, |tail| {
+                send.put_compressed(len, compressed, tail);
+                Ok::<(), Infallible>(())
+            });
+            let Ok(frame) = put;
+            frame
+        };
+        let alone = Closed {
+            frame,
+            sequence_id: self.next_sequence_id,
+            messages: 1,
+        };
+        self.put_in_flight(now, &alone, way.is_sent);
+        self.next_sequence_id = self.next_sequence_id.wrapping_add(1);
+        self.pending += 1;
+        Ok(())
+    }
+
+    /// A message as it would be sent alone, and as the next one.
+    fn send<'a>(&'a self, now: Now, publish: &'a Publish<'a>) -> Send<'a> {
+        Send {
             producer_id: self.id,
             producer_name: self.name.as_deref().unwrap_or_default(),
             sequence_id: self.next_sequence_id.cast_unsigned(),
@@ -197,45 +388,46 @@ impl Producer {
                 Deliver::AtMs(at) => Some(at),
                 Deliver::AfterMs(delay) => Some(now.wall_ms.cast_signed().saturating_add(delay)),
             },
+            compression: self.compression,
             publish,
-        };
-        let len = send.measure();
-        if len.message() > self.message_bytes_max {
-            return Err(self.too_large(len.payload, len.message()));
         }
-        let frame = outbox
-            .put_frame(len.frame(), segments, |tail| send.put(len, tail))
-            .map_err(|error| PublishError::Encoding(error.0))?;
-        let mut publish = InFlight {
-            frame,
-            sequence_id: self.next_sequence_id,
+    }
+
+    fn put_in_flight(&mut self, now: Now, closed: &Closed, is_sent: bool) {
+        let mut in_flight = InFlight {
+            frame: closed.frame,
+            sequence_id: closed.sequence_id,
+            messages: closed.messages,
             created: now.mono,
             first_sent: None,
             last_sent: None,
             attempts: 0,
         };
         if is_sent {
-            publish.sent(now.mono);
+            in_flight.sent(now.mono);
         }
-        self.next_sequence_id = self.next_sequence_id.wrapping_add(1);
-        self.in_flight_bytes += frame.len();
-        self.in_flight.push_back(publish);
-        Ok(())
+        self.in_flight_bytes += closed.frame.len();
+        self.in_flight.push_back(in_flight);
     }
 
-    /// Java looks at the content first, then at the content with its metadata, and its first text
-    /// has a gap where it would say "Compressed".
-    fn too_large(&self, payload: usize, message: usize) -> PublishError {
+    /// Java looks at the content first, then at the content with its metadata. Where nothing is
+    /// compressed its first text has a gap. A message that could have been part of a batch gets a
+    /// text of its own.
+    fn too_large(&self, publish: &Publish<'_>, payload: usize, message: usize) -> PublishError {
         let max = self.message_bytes_max;
-        let (gap, bytes) = if payload > max {
-            (" ", payload)
-        } else {
-            ("", message)
+        if self.batch.is_some() && publish.deliver == Deliver::Now {
+            let text = format!("Message size is bigger than {max} bytes");
+            return PublishError::Backend(exception("$InvalidMessageException", &text));
+        }
+        let (what, bytes) = match self.compression {
+            _ if payload <= max => ("", message),
+            Compression::None => (" ", payload),
+            _ => ("Compressed ", payload),
         };
         PublishError::Backend(exception(
             "$InvalidMessageException",
             &format!(
-                "The producer {} of the topic {} sends a {gap}message with {bytes} bytes that exceeds {max} bytes",
+                "The producer {} of the topic {} sends a {what}message with {bytes} bytes that exceeds {max} bytes",
                 self.name(),
                 self.topic
             ),
@@ -263,20 +455,23 @@ impl Producer {
         if sequence_id < head.sequence_id {
             return Receipt::Stale;
         }
-        if sequence_id > head.sequence_id || sequence_id < receipt.highest_sequence_id.cast_signed()
-        {
+        let highest = receipt.highest_sequence_id.cast_signed();
+        // The broker is not told a highest number below zero.
+        let is_whole = sequence_id >= highest
+            || highest == head.highest_sequence_id()
+            || head.highest_sequence_id() < 0;
+        if sequence_id > head.sequence_id || !is_whole {
             return Receipt::OutOfOrder;
         }
+        let messages = head.messages;
         self.pop(segments);
         // Java keeps -1 for both where the broker does not know the place.
         let (ledger, entry) = receipt.stored.unwrap_or((u64::MAX, u64::MAX));
-        let id = PulsarId {
+        Receipt::Stored(Stored {
             entry: EntryId { ledger, entry },
             partition: self.partition,
-            batch_index: None,
-            batch_size: 0,
-        };
-        Receipt::Stored(id.encode())
+            messages,
+        })
     }
 
     /// `ProducerImpl.recoverChecksumError`: a message that is whole on this side was broken on the
@@ -299,7 +494,7 @@ impl Producer {
             self.name(),
             self.topic
         );
-        self.fail_head(exception("$ChecksumException", &text), segments, events);
+        self.fail_head(&exception("$ChecksumException", &text), segments, events);
         Broken::Failed
     }
 
@@ -312,7 +507,8 @@ impl Producer {
         events: &mut VecDeque<Event<'static>>,
     ) {
         if self.head_is(sequence_id).is_some() {
-            self.fail_head(exception("$NotAllowedException", message), segments, events);
+            let text = exception("$NotAllowedException", message);
+            self.fail_head(&text, segments, events);
         }
     }
 
@@ -336,13 +532,51 @@ impl Producer {
         events: &mut VecDeque<Event<'static>>,
     ) {
         while !self.in_flight.is_empty() {
-            self.fail_head(text.to_owned(), segments, events);
+            self.fail_head(text, segments, events);
+        }
+        self.fail_batch(text, segments, events);
+    }
+
+    /// What is in the open batch fails with `text`.
+    fn fail_batch(
+        &mut self,
+        text: &str,
+        segments: &mut Segments,
+        events: &mut VecDeque<Event<'static>>,
+    ) {
+        if let Some(batch) = &mut self.batch {
+            let messages = batch.discard(segments);
+            self.pending -= messages;
+            self.failed(messages, text, events);
+            self.count_batch();
         }
     }
 
     /// The session ended: nobody waits for receipts any more.
     pub(super) fn abandon(&mut self, segments: &mut Segments) {
         while self.pop(segments).is_some() {}
+        if let Some(batch) = &mut self.batch {
+            self.pending -= batch.discard(segments);
+            self.count_batch();
+        }
+    }
+
+    /// When the open batch is to be closed, if it just began to wait and nothing is set yet.
+    pub(super) fn arm_batch_timer(&mut self) -> Option<Instant> {
+        if self.is_batch_timer_set {
+            return None;
+        }
+        let deadline = self.batch.as_ref()?.deadline()?;
+        self.is_batch_timer_set = true;
+        Some(deadline)
+    }
+
+    /// The time set for the batch is over: whether to close it now. If it is another batch by now,
+    /// the timer is to be armed again.
+    pub(super) fn batch_timer_fired(&mut self, now: Instant) -> bool {
+        self.is_batch_timer_set = false;
+        let deadline = self.batch.as_ref().and_then(|batch| batch.deadline());
+        deadline.is_some_and(|deadline| deadline <= now)
     }
 
     /// When to be called next, if a publish just began to wait and nothing is set yet.
@@ -365,36 +599,47 @@ impl Producer {
     ) -> Option<Instant> {
         self.is_timer_set = false;
         let timeout = self.send_timeout?;
-        let deadline = self.in_flight.front()?.created + timeout;
+        // A batch that can't be closed for want of a broker is as old as if it had been.
+        let created = match self.in_flight.front() {
+            Some(oldest) => oldest.created,
+            None => self.batch.as_ref()?.deadline()?,
+        };
+        let deadline = created + timeout;
         if now.mono < deadline {
             self.is_timer_set = true;
             return Some(deadline);
         }
         while let Some(publish) = self.pop(segments) {
-            let text = self.timeout_text(now.mono, &publish);
-            events.push_back(self.failed(text));
+            let text = self.timeout_text(Some((now.mono, &publish)));
+            self.failed(publish.messages, &text, events);
         }
+        let text = self.timeout_text(None);
+        self.fail_batch(&text, segments, events);
         None
     }
 
-    fn timeout_text(&self, now: Instant, publish: &InFlight) -> String {
-        let ago = |at: Option<Instant>| at.map_or(0.0, |at| seconds(now.since(at)));
-        exception(
-            "$TimeoutException",
-            &format!(
-                "The producer {} can not send message to the topic {} within given timeout : \
-                 createdAt {:?} seconds ago, firstSentAt {:?} seconds ago, lastSentAt {:?} seconds ago, retryCount {}",
-                self.name(),
-                self.topic,
+    /// What is in an open batch has no history.
+    fn timeout_text(&self, history: Option<(Instant, &InFlight)>) -> String {
+        let mut text = format!(
+            "The producer {} can not send message to the topic {} within given timeout",
+            self.name(),
+            self.topic
+        );
+        if let Some((now, publish)) = history {
+            let ago = |at: Option<Instant>| at.map_or(0.0, |at| seconds(now.since(at)));
+            let _ = write!(
+                text,
+                " : createdAt {:?} seconds ago, firstSentAt {:?} seconds ago, lastSentAt {:?} seconds ago, retryCount {}",
                 ago(Some(publish.created)),
                 ago(publish.first_sent),
                 ago(publish.last_sent),
                 publish.attempts
-            ),
-        )
+            );
+        }
+        exception("$TimeoutException", &text)
     }
 
-    /// Bytes in flight.
+    /// Bytes in flight, and in the open batch.
     pub(super) const fn in_flight_bytes(&self) -> usize {
         self.in_flight_bytes.own
     }
@@ -412,31 +657,34 @@ impl Producer {
     fn head_is(&self, sequence_id: u64) -> Option<&InFlight> {
         self.in_flight
             .front()
-            .filter(|head| head.sequence_id == sequence_id.cast_signed())
+            .filter(|head| head.highest_sequence_id() == sequence_id.cast_signed())
     }
 
     fn fail_head(
         &mut self,
-        text: String,
+        text: &str,
         segments: &mut Segments,
         events: &mut VecDeque<Event<'static>>,
     ) {
-        if self.pop(segments).is_some() {
-            events.push_back(self.failed(text));
+        if let Some(publish) = self.pop(segments) {
+            self.failed(publish.messages, text, events);
         }
     }
 
-    fn failed(&self, text: String) -> Event<'static> {
-        Event::PublishFailed {
-            session: self.session,
-            lane: self.lane(),
-            error: PublishError::Backend(text),
+    fn failed(&self, messages: u32, text: &str, events: &mut VecDeque<Event<'static>>) {
+        for _ in 0..messages {
+            events.push_back(Event::PublishFailed {
+                session: self.session,
+                lane: self.lane(),
+                error: PublishError::Backend(text.to_owned()),
+            });
         }
     }
 
     fn pop(&mut self, segments: &mut Segments) -> Option<InFlight> {
         let publish = self.in_flight.pop_front()?;
         self.in_flight_bytes -= publish.frame.len();
+        self.pending -= publish.messages;
         segments.release(publish.frame);
         Some(publish)
     }

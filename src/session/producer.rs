@@ -18,6 +18,10 @@ pub struct Spec {
     pub send_timeout: Option<Duration>,
     /// Where messages go if the topic has partitions.
     pub partitioning: Partitioning,
+    /// `None`: each message is stored on its own.
+    pub batching: Option<Batching>,
+    /// How payloads are stored.
+    pub compression: Compression,
 }
 
 /// Which partition a message goes to.
@@ -52,6 +56,33 @@ pub enum Hashing {
     JavaString,
     /// Murmur3 in 32 bits.
     Murmur3,
+}
+
+/// How messages are put together. A batch is closed by whatever comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Batching {
+    /// That many messages; `None`: any number.
+    pub messages_max: Option<u32>,
+    /// That long after its first message.
+    pub delay: Duration,
+    /// That many may wait for their outcome, further ones are refused; `None`: any number.
+    pub pending_max: Option<u32>,
+}
+
+/// How a payload is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Compression {
+    /// Not at all.
+    #[default]
+    None,
+    /// LZ4, one bare block.
+    Lz4,
+    /// Deflate with a zlib header.
+    Zlib,
+    /// Zstandard, one frame.
+    Zstd,
+    /// Snappy, raw.
+    Snappy,
 }
 
 /// What a producing client may ask.

@@ -17,7 +17,7 @@ use crate::{
     session::{
         OpenError, OpenErrorKind, Spec,
         consumer::{self, InitialPosition, SubscriptionType},
-        producer::{self, Hashing, Partitioning, Routing},
+        producer::{self, Batching, Compression, Hashing, Partitioning, Routing},
         reader::{self, Start},
     },
 };
@@ -28,6 +28,9 @@ const RECEIVER_QUEUE_SIZE_MAX: i32 = 1000;
 const ACK_TIMEOUT_MS_MIN: i32 = 1000;
 /// `ProducerConfigurationData.sendTimeoutMs`.
 const SEND_TIMEOUT_MS: i32 = 30_000;
+/// `ProducerConfigurationData.DEFAULT_BATCHING_MAX_MESSAGES`, and its delay.
+const BATCH_MESSAGES_MAX: i32 = 1000;
+const BATCH_DELAY_MS: i32 = 1;
 /// `ConsumerConfigurationData.negativeAckRedeliveryDelayMicros`, in milliseconds.
 const NEGATIVE_ACK_DELAY_MS: i32 = 60_000;
 
@@ -37,16 +40,7 @@ pub(in crate::dialect) fn spec(endpoint: &Endpoint) -> Result<Spec, Refusal> {
     match endpoint.kind {
         EndpointKind::Producer => {
             let spec = producer(endpoint).map_err(|text| Refusal::invalid_params(&text))?;
-            refuse_unsupported(&[
-                ("encryptionKeys", parameters.get("encryptionKeys").is_some()),
-                ("batchingEnabled", boolean(parameters, "batchingEnabled")),
-                (
-                    "compressionType",
-                    parameters
-                        .get("compressionType")
-                        .is_some_and(|name| name != "NONE"),
-                ),
-            ])?;
+            refuse_unsupported(&[("encryptionKeys", parameters.get("encryptionKeys").is_some())])?;
             Ok(Spec::Producer(spec))
         }
         EndpointKind::Consumer => {
@@ -112,12 +106,17 @@ fn producer(endpoint: &Endpoint) -> Result<producer::Spec, String> {
         "sendTimeout needs to be >= 0",
     )?;
     let routing = routing(parameters)?;
-    check_batching(parameters)?;
-    let compressions = ["NONE", "LZ4", "ZLIB", "ZSTD", "SNAPPY"];
-    choice(
+    let batching = batching(parameters)?;
+    let compression = choice(
         parameters,
         "compressionType",
-        &compressions.map(|name| (name, ())),
+        &[
+            ("NONE", Compression::None),
+            ("LZ4", Compression::Lz4),
+            ("ZLIB", Compression::Zlib),
+            ("ZSTD", Compression::Zstd),
+            ("SNAPPY", Compression::Snappy),
+        ],
     )?;
     Ok(producer::Spec {
         topic: endpoint.topic.full_name(),
@@ -125,6 +124,8 @@ fn producer(endpoint: &Endpoint) -> Result<producer::Spec, String> {
         initial_sequence_id,
         send_timeout: positive_ms(send_timeout_ms),
         partitioning: Partitioning { routing, hashing },
+        batching,
+        compression: compression.unwrap_or_default(),
     })
 }
 
@@ -159,21 +160,26 @@ fn hashing(parameters: &Parameters) -> Result<Hashing, String> {
     }
 }
 
-/// The details of batches are looked at only when there are any.
-fn check_batching(parameters: &Parameters) -> Result<(), String> {
+/// The details of batches are looked at only when there are any. No number of messages below one is a
+/// limit, in Java's `AbstractBatchMessageContainer`.
+fn batching(parameters: &Parameters) -> Result<Option<Batching>, String> {
     if !boolean(parameters, "batchingEnabled") {
-        return Ok(());
+        return Ok(None);
     }
-    int(parameters, "batchingMaxMessages")?;
+    let messages = int(parameters, "batchingMaxMessages")?.unwrap_or(BATCH_MESSAGES_MAX);
     let pending = int(parameters, "maxPendingMessages")?.unwrap_or(0);
-    at_least(0, pending, "maxPendingMessages needs to be >= 0")?;
-    let delay = int(parameters, "batchingMaxPublishDelay")?.unwrap_or(1);
-    at_least(
+    let pending = at_least(0, pending, "maxPendingMessages needs to be >= 0")?;
+    let delay = int(parameters, "batchingMaxPublishDelay")?.unwrap_or(BATCH_DELAY_MS);
+    let delay = at_least(
         1,
         delay,
         "configured value for batch delay must be at least 1ms",
     )?;
-    Ok(())
+    Ok(Some(Batching {
+        messages_max: positive(messages),
+        delay: positive_ms(delay).unwrap_or_default(),
+        pending_max: positive(pending),
+    }))
 }
 
 /// `ConsumerHandler.getConsumerConfiguration`.
@@ -285,6 +291,11 @@ fn at_least(least: i32, value: i32, otherwise: &str) -> Result<i32, String> {
         return Err(otherwise.to_owned());
     }
     Ok(value)
+}
+
+/// Zero means without limit.
+fn positive(number: i32) -> Option<u32> {
+    u32::try_from(number).ok().filter(|&number| number > 0)
 }
 
 /// Zero means never.

@@ -64,10 +64,12 @@ fn written_again(captured: &[u8], publish: &Publish<'_>, deliver_at_ms: Option<i
         sequence_id: varint(frame.body, 2),
         publish_time_ms: varint(metadata, 3),
         deliver_at_ms,
+        compression: Compression::None,
         publish,
     };
     let mut out = BytesMut::new();
-    send.put(send.measure(), &mut out).unwrap();
+    send.put(send.measure(publish.payload.len), &mut out)
+        .unwrap();
     out
 }
 

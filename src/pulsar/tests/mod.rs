@@ -4,6 +4,7 @@
 //! to the backend, cut into pieces of a given size: every scenario runs with whole frames and byte
 //! by byte.
 
+mod batching;
 mod consuming;
 mod golden;
 mod leaving;
@@ -21,6 +22,7 @@ use slotmap::SlotMap;
 use super::{
     Effect, Event, Input, Pulsar, Scratch, Settings, command,
     connection::ConnectionKey,
+    payload::Compression,
     proto::{
         CommandConnected, CommandError, CommandLookupTopic, CommandLookupTopicResponse,
         CommandPartitionedTopicMetadata, CommandPartitionedTopicMetadataResponse, CommandProducer,
@@ -81,7 +83,8 @@ impl Sent {
         while let Some((number, Field::Varint(value))) = fields.next().unwrap() {
             match number {
                 1 => producer = value,
-                _ => sequence = value.cast_signed(),
+                2 => sequence = value.cast_signed(),
+                _ => {}
             }
         }
         let payload = Stored::parse(&self.rest).unwrap().payload.to_vec();
@@ -338,6 +341,11 @@ impl World {
         }
     }
 
+    /// Receives the receipt of the batch that a SEND held.
+    fn batch_receipt(&mut self, key: ConnectionKey, link: Link, sequence: i64, highest: i64) {
+        self.receive(key, &batch_receipt(link.0, sequence, highest));
+    }
+
     fn receipt(&mut self, key: ConnectionKey, link: Link, sequence: i64) {
         self.receive(key, &receipt(link.0, sequence));
     }
@@ -385,6 +393,8 @@ fn spec() -> producer::Spec {
         initial_sequence_id: None,
         send_timeout: Some(Duration::from_secs(30)),
         partitioning: producer::Partitioning::default(),
+        batching: None,
+        compression: Compression::None,
     }
 }
 
@@ -447,6 +457,11 @@ fn raw_frame(kind: Kind, body: &[u8], rest: &[u8]) -> Vec<u8> {
 }
 
 fn receipt(producer: u64, sequence: i64) -> Vec<u8> {
+    batch_receipt(producer, sequence, -1)
+}
+
+/// As brokers send it: of a message that is no batch, the highest number is -1.
+fn batch_receipt(producer: u64, sequence: i64, highest: i64) -> Vec<u8> {
     let mut body = Vec::new();
     put_uint(&mut body, 1, producer);
     put_uint(&mut body, 2, sequence.cast_unsigned());
@@ -454,7 +469,7 @@ fn receipt(producer: u64, sequence: i64) -> Vec<u8> {
     put_uint(&mut id, 1, 3);
     put_uint(&mut id, 2, sequence.cast_unsigned() + 100);
     put_bytes(&mut body, 3, &id);
-    put_uint(&mut body, 4, u64::MAX);
+    put_uint(&mut body, 4, highest.cast_unsigned());
     raw_frame(Kind::SendReceipt, &body, b"")
 }
 

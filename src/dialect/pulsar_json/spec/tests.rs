@@ -38,6 +38,8 @@ fn defaults_are_javas() {
         initial_sequence_id: None,
         send_timeout: Some(Duration::from_secs(30)),
         partitioning: Partitioning::default(),
+        batching: None,
+        compression: Compression::None,
     };
     assert_eq!(
         ask("producer", "token=x&unknown=1"),
@@ -106,6 +108,8 @@ fn parameters_are_taken() {
             routing: Routing::Single,
             hashing: Hashing::Murmur3,
         },
+        batching: None,
+        compression: Compression::None,
     };
     assert_eq!(ask("producer", query), Ok(Spec::Producer(producer)));
     assert_eq!(routing_of(""), Ok(Routing::Single));
@@ -113,6 +117,48 @@ fn parameters_are_taken() {
         routing_of("messageRoutingMode=RoundRobinPartition"),
         Ok(Routing::RoundRobin)
     );
+
+    let batching = |query: &str| match ask("producer", &format!("batchingEnabled=True{query}")) {
+        Ok(Spec::Producer(spec)) => spec.batching.unwrap(),
+        other => panic!("{query}: {other:?}"),
+    };
+    let default = Batching {
+        messages_max: Some(1000),
+        delay: Duration::from_millis(1),
+        pending_max: None,
+    };
+    assert_eq!(batching(""), default);
+    let given = Batching {
+        messages_max: Some(7),
+        delay: Duration::from_millis(20),
+        pending_max: Some(5),
+    };
+    let query = "&batchingMaxMessages=7&batchingMaxPublishDelay=20&maxPendingMessages=5";
+    assert_eq!(batching(query), given);
+    for none in ["0", "-1"] {
+        let query = format!("&batchingMaxMessages={none}&maxPendingMessages=0");
+        let unlimited = Batching {
+            messages_max: None,
+            ..default
+        };
+        assert_eq!(batching(&query), unlimited);
+    }
+    let names = ["NONE", "LZ4", "ZLIB", "ZSTD", "SNAPPY"];
+    let compressions =
+        names.map(
+            |name| match ask("producer", &format!("compressionType={name}")) {
+                Ok(Spec::Producer(spec)) => spec.compression,
+                other => panic!("{name}: {other:?}"),
+            },
+        );
+    let expected = [
+        Compression::None,
+        Compression::Lz4,
+        Compression::Zlib,
+        Compression::Zstd,
+        Compression::Snappy,
+    ];
+    assert_eq!(compressions, expected);
 
     let spec = consumer_of(
         "ackTimeoutMillis=1000&subscriptionType=Key_Shared&subscriptionMode=NonDurable\
@@ -251,12 +297,6 @@ fn wrong_parameters_are_named_in_javas_words() {
 #[test]
 fn what_is_not_built_yet_is_named() {
     for (kind, query, name) in [
-        (
-            "producer",
-            "batchingEnabled=true&maxPendingMessages=5",
-            "batchingEnabled",
-        ),
-        ("producer", "compressionType=ZSTD", "compressionType"),
         ("producer", "encryptionKeys=", "encryptionKeys"),
         (
             "consumer",
