@@ -48,3 +48,5 @@ pub mod session;
 pub mod pulsar;
 
 pub mod timer;
+
+pub mod metrics;

@@ -19,7 +19,7 @@ mod secret;
 mod service_url;
 mod settings;
 
-use std::{fmt, net::IpAddr, num::NonZeroUsize, time::Duration};
+use std::{fmt, net::IpAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 pub use documentation::documentation;
 pub use settings::Settings;
@@ -89,6 +89,8 @@ pub struct Config {
     /// Whether another instance may hold the port already, to be taken over from.
     pub takeover: bool,
 
+    /// File whose existence `/status.html` tells; `None` tells that it is absent.
+    pub status_file: Option<PathBuf>,
     /// How the log is written.
     pub log_format: LogFormat,
 
@@ -126,6 +128,7 @@ impl Default for Config {
             partitions_interval: Duration::from_secs(60),
             driver: Driver::IoUring,
             takeover: false,
+            status_file: None,
             log_format: LogFormat::Text,
             notices: Vec::new(),
         }
@@ -208,6 +211,7 @@ impl Config {
         };
         let mut errors = checks::errors(settings);
         errors.extend(config.take_listener(settings).err());
+        config.status_file = settings.text("statusFilePath").map(PathBuf::from);
         if settings.text("webSocketLogFormat") == Some("json") {
             config.log_format = LogFormat::Json;
         }

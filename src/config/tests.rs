@@ -493,16 +493,17 @@ fn a_bad_command_line_is_refused() {
 
 #[test]
 fn keys_without_effect_are_noticed_once() {
-    let config = with("webSocketPingDurationSeconds=30\nstatusFilePath=/s\nstatusFilePath=/t");
+    let config = with("webSocketPingDurationSeconds=30\nwebSocketPingDurationSeconds=31");
     assert_eq!(
         config.unwrap().notices,
         [
-            "ws.conf:3: statusFilePath is set and has no effect: `/status.html` is not built yet",
-            "ws.conf:1: webSocketPingDurationSeconds is set and has no effect: the service sends \
+            "ws.conf:2: webSocketPingDurationSeconds is set and has no effect: the service sends \
              no pings yet",
         ]
     );
-    assert_eq!(with("no.such.key=x").unwrap().notices, [""; 0]);
+    let config = with("statusFilePath=/t\nno.such.key=x").unwrap();
+    assert_eq!(config.notices, [""; 0]);
+    assert_eq!(config.status_file.as_deref(), Some(Path::new("/t")));
 }
 
 #[test]

@@ -2,13 +2,15 @@
 //!
 //! One thread takes requests from a bounded queue and answers through the function that came with
 //! each. It knows no shard and no client. It resolves host names, which blocks as long as the system's
-//! resolver does; a few more threads ask the brokers' web service where that is configured.
+//! resolver does; a few more threads ask the brokers' web service where that is configured. Two workers
+//! look at files and make long texts.
 
 mod http_lookup;
 
 use std::{
     io,
     net::{SocketAddr, ToSocketAddrs},
+    path::PathBuf,
     thread,
 };
 
@@ -21,11 +23,16 @@ pub use http_lookup::{Located, Location, LookupError, Wanted};
 /// Lookups that may wait for the one that is running. A shard asks once for each broker host, so
 /// this fills only when a resolver is down.
 const REQUESTS_MAX: usize = 1024;
+/// Work that may wait for a worker.
+const JOBS_MAX: usize = 1024;
+/// More than one, since a job may wait for all shards, or for a slow disk.
+const WORKERS: usize = 2;
 
 /// The shards' end of the control thread. The thread ends with the last clone of it.
 #[derive(Clone)]
 pub struct Control {
     requests: Sender<Request>,
+    jobs: Sender<Job>,
     /// Where a web service is configured.
     http: Option<HttpLookup>,
 }
@@ -33,6 +40,9 @@ pub struct Control {
 /// Takes the addresses of a name, at least one, or the reason why there are none. Runs on the
 /// control thread.
 pub type Resolved = Box<dyn FnOnce(Result<Vec<SocketAddr>, String>) + Send>;
+
+/// What would hold a shard for too long.
+pub type Job = Box<dyn FnOnce() + Send>;
 
 /// Too many requests wait already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,11 +64,22 @@ impl Control {
         thread::Builder::new()
             .name("control".to_owned())
             .spawn(move || serve(&waiting))?;
+        let (jobs, waiting) = bounded::<Job>(JOBS_MAX);
+        for _ in 0..WORKERS {
+            let waiting = waiting.clone();
+            thread::Builder::new()
+                .name("worker".to_owned())
+                .spawn(move || waiting.iter().for_each(|job| job()))?;
+        }
         let http = match config.service_urls[..] {
             [] => None,
             [..] => Some(HttpLookup::start(config)?),
         };
-        Ok(Self { requests, http })
+        Ok(Self {
+            requests,
+            jobs,
+            http,
+        })
     }
 
     /// Asks the brokers' web service about a topic. Never waits.
@@ -68,6 +89,26 @@ impl Control {
     pub fn locate(&self, topic: String, wanted: Wanted, reply: Located) -> Result<(), ControlFull> {
         let http = self.http.as_ref().ok_or(ControlFull)?;
         http.locate(topic, wanted, reply)
+    }
+
+    /// Does this on a worker. Never waits.
+    ///
+    /// # Errors
+    /// Too many jobs wait; this one was dropped.
+    pub fn work(&self, job: Job) -> Result<(), ControlFull> {
+        self.jobs.try_send(job).map_err(|_| ControlFull)
+    }
+
+    /// Looks whether there is a regular file. Never waits.
+    ///
+    /// # Errors
+    /// Too many requests wait; `reply` was dropped.
+    pub fn is_file(
+        &self,
+        path: PathBuf,
+        reply: Box<dyn FnOnce(bool) + Send>,
+    ) -> Result<(), ControlFull> {
+        self.work(Box::new(move || reply(path.is_file())))
     }
 
     /// Looks a host name up. Never waits.
@@ -117,6 +158,21 @@ mod tests {
         assert_eq!(ask(&control, "::1").unwrap(), ["[::1]:7".parse().unwrap()]);
         let error = ask(&control, "no such host").unwrap_err();
         assert!(error.starts_with("no such host: "), "{error}");
+    }
+
+    #[test]
+    fn files_are_looked_at() {
+        let control = Control::start(&Config::default()).unwrap();
+        for (path, expected) in [
+            (concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"), true),
+            (env!("CARGO_MANIFEST_DIR"), false),
+            ("/nonexistent", false),
+        ] {
+            let (reply, answer) = bounded(1);
+            let reply = Box::new(move |is_file| reply.send(is_file).unwrap());
+            control.is_file(path.into(), reply).unwrap();
+            assert_eq!(answer.recv().unwrap(), expected, "{path}");
+        }
     }
 
     #[test]

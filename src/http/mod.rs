@@ -5,6 +5,7 @@
 //! service's as a client can see it: [`parse`] (400, 414, 431), [`route::mount`] (404, 302), [`upgrade::check`] (405,
 //! 400), [`route::endpoint`] (500, 400), the parameters, [`upgrade::accept`] (400).
 
+pub mod admin;
 pub mod parameters;
 pub mod refusal;
 pub mod route;

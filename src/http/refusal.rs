@@ -69,38 +69,29 @@ impl Refusal {
         self
     }
 
-    /// Appends the response. Only errors have a page.
-    pub fn write(&self, out: &mut Vec<u8>) {
-        let page = if self.status >= 400 {
-            self.page()
-        } else {
-            Vec::new()
+    /// Sends the client to a context path with the slash that it lacks.
+    pub fn redirect(path: &str, query: Option<&str>) -> Self {
+        let location = match query {
+            Some(query) => format!("{path}/?{query}"),
+            None => format!("{path}/"),
         };
-        append(
-            out,
-            format_args!(
-                "HTTP/1.1 {} {}\r\n",
-                self.status,
-                reason_phrase(self.status)
-            ),
-        );
-        for (name, value) in &self.headers {
-            append(out, format_args!("{name}: {value}\r\n"));
+        Self::standard(302).with_header("Location", location)
+    }
+
+    /// Appends the response. Only errors have a page.
+    pub fn write(&self, out: &mut Vec<u8>, form: Form) {
+        let mut headers = self.headers.clone();
+        let mut page = Vec::new();
+        if self.status >= 400 && form != Form::Bare {
+            page = self.page();
+            let no_cache = "must-revalidate,no-cache,no-store".to_owned();
+            headers.push(("Cache-Control", no_cache));
+            headers.push(("Content-Type", "text/html;charset=iso-8859-1".to_owned()));
         }
-        if self.status >= 400 {
-            out.extend_from_slice(
-                b"Cache-Control: must-revalidate,no-cache,no-store\r\n\
-                  Content-Type: text/html;charset=iso-8859-1\r\n",
-            );
+        append_head(out, self.status, &headers, page.len());
+        if form != Form::Head {
+            out.extend_from_slice(&page);
         }
-        append(
-            out,
-            format_args!(
-                "Content-Length: {}\r\nConnection: close\r\n\r\n",
-                page.len()
-            ),
-        );
-        out.extend_from_slice(&page);
     }
 
     fn page(&self) -> Vec<u8> {
@@ -120,6 +111,49 @@ impl Refusal {
         page.push_str("</table>\n</body>\n</html>\n");
         latin1(&page)
     }
+}
+
+/// How much of a response the request's method allows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// All of it.
+    #[default]
+    Whole,
+    /// Its head, which tells the body's length all the same.
+    Head,
+    /// No page: Jetty has them for `GET`, `HEAD` and `POST` alone.
+    Bare,
+}
+
+impl Form {
+    /// The form for a method.
+    pub fn of(method: &str) -> Self {
+        match method {
+            "GET" | "POST" => Self::Whole,
+            "HEAD" => Self::Head,
+            _ => Self::Bare,
+        }
+    }
+}
+
+/// Appends the head of a response after which the connection ends.
+pub(super) fn append_head(
+    out: &mut Vec<u8>,
+    status: u16,
+    headers: &[(&str, String)],
+    body_bytes: usize,
+) {
+    append(
+        out,
+        format_args!("HTTP/1.1 {status} {}\r\n", reason_phrase(status)),
+    );
+    for (name, value) in headers {
+        append(out, format_args!("{name}: {value}\r\n"));
+    }
+    append(
+        out,
+        format_args!("Content-Length: {body_bytes}\r\nConnection: close\r\n\r\n"),
+    );
 }
 
 fn row(name: &str, value: &str) -> String {
@@ -169,15 +203,19 @@ fn reason_phrase(status: u16) -> &'static str {
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        406 => "Not Acceptable",
         408 => "Request Timeout",
         409 => "Conflict",
         414 => "URI Too Long",
+        417 => "Expectation Failed",
+        426 => "Upgrade Required",
         429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         500 => "Server Error",
         501 => "Not Implemented",
         503 => "Service Unavailable",
         504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
         _ => "Error",
     }
 }
@@ -188,7 +226,7 @@ mod tests {
 
     fn written(refusal: &Refusal) -> (String, Vec<u8>) {
         let mut out = Vec::new();
-        refusal.write(&mut out);
+        refusal.write(&mut out, Form::Whole);
         let end = memchr::memmem::find(&out, b"\r\n\r\n").unwrap() + 4;
         let body = out.split_off(end);
         (String::from_utf8(out).unwrap(), body)

@@ -88,11 +88,7 @@ pub fn mount(target: &str) -> Result<Mount<'_>, Refusal> {
             });
         }
         if rest.is_empty() {
-            let location = match query {
-                Some(query) => format!("{context}/?{query}"),
-                None => format!("{context}/"),
-            };
-            return Err(Refusal::standard(302).with_header("Location", location));
+            return Err(Refusal::redirect(context, query));
         }
     }
     Err(Refusal::standard(404).at(path))
@@ -135,7 +131,7 @@ fn read_endpoint(mount: &Mount<'_>) -> Result<Endpoint, Refusal> {
 }
 
 /// Cuts a target into path and query. The absolute form loses its scheme and host, a fragment is dropped.
-fn split_target(target: &str) -> (&str, Option<&str>) {
+pub(super) fn split_target(target: &str) -> (&str, Option<&str>) {
     let target = target.split('#').next().unwrap_or_default();
     let (path, query) = match target.split_once('?') {
         Some((path, query)) => (path, Some(query)),

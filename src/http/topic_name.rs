@@ -92,6 +92,14 @@ impl TopicName {
         })
     }
 
+    /// The namespace's name, with its tenant.
+    pub fn namespace_name(&self) -> String {
+        match &self.cluster {
+            Some(cluster) => format!("{}/{cluster}/{}", self.tenant, self.namespace),
+            None => format!("{}/{}", self.tenant, self.namespace),
+        }
+    }
+
     /// The name by which brokers and clients know the topic.
     pub fn full_name(&self) -> String {
         self.to_string()

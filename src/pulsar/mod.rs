@@ -382,6 +382,15 @@ impl Pulsar {
         self.halves.len()
     }
 
+    /// The subscription of a consumer or reader.
+    #[must_use]
+    pub fn subscription(&self, link: Link) -> Option<&str> {
+        match &self.halves.get(half_key(link.0))?.role {
+            Role::Consumer(consuming) => Some(consuming.consumer.subscription()),
+            _ => None,
+        }
+    }
+
     /// Bytes of all publishes in flight, of all producers.
     #[must_use]
     pub fn publishes_bytes(&self) -> usize {

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use crossbeam_channel::bounded;
 use monoio::{
     net::TcpStream,
     time::{sleep, timeout},
@@ -28,9 +29,10 @@ use super::{
 use crate::{
     config::{Config, Driver},
     control::{self, Control},
+    metrics::{Part, Question},
     shard::{
         ConnectionKey, Effect, Instant, Location, LookupKey, NotLocated, Now, ResolveKey,
-        SessionKey, Shard, Wanted,
+        SessionKey, Shard, Survey, Wanted,
     },
 };
 
@@ -42,6 +44,8 @@ const CLIENT_BUFFERS_MAX: usize = 128;
 const BROKER_READ_BYTES: usize = 256 * 1024;
 /// Read buffers of brokers that a core lends at a time: 4 MiB.
 const BROKER_BUFFERS_MAX: usize = 16;
+/// How long a question waits for a shard's part: many turns of a busy one.
+const PART_TIMEOUT: Duration = Duration::from_secs(1);
 /// Shortest sleep of the timer.
 const TIMER_TICK: Duration = Duration::from_millis(1);
 
@@ -279,6 +283,8 @@ impl Core {
                 topic,
                 wanted,
             } => self.locate(lookup, topic, wanted),
+            Effect::Survey { client, question } => self.survey(client, question),
+            Effect::LookAtStatusFile(client) => self.look_at_status_file(client),
             Effect::Drained => {
                 for (_, broker) in self.brokers.borrow_mut().drain() {
                     broker.abort();
@@ -327,6 +333,43 @@ impl Core {
         let reply = move |result| orders.send(Order::Resolved { request, result });
         if self.control.resolve(host, port, Box::new(reply)).is_err() {
             answer(Err("too many names are being looked up".to_owned()));
+        }
+    }
+
+    /// Every shard says its part, this one too; a worker waits for them and joins them.
+    fn survey(&self, client: SessionKey, question: Question) {
+        let shards = self.shards.len();
+        let (parts, said) = bounded(shards);
+        let question = Arc::new(question);
+        for shard in &*self.shards {
+            let (question, parts) = (question.clone(), parts.clone());
+            // Without the part of a shard that has no time there is no answer.
+            shard.try_send(Order::Question { question, parts });
+        }
+        drop(parts);
+        let orders = self.shards[self.index].clone();
+        let joined = move || {
+            let parts: Vec<Part> = (0..shards)
+                .map_while(|_| said.recv_timeout(PART_TIMEOUT).ok())
+                .collect();
+            let survey = if parts.len() == shards {
+                Survey::of(&question, parts)
+            } else {
+                Survey::Failed
+            };
+            orders.send(Order::Survey { client, survey });
+        };
+        if self.control.work(Box::new(joined)).is_err() {
+            self.call(|shard, now| shard.handle_survey(now, client, Survey::Failed));
+        }
+    }
+
+    fn look_at_status_file(&self, client: SessionKey) {
+        let path = self.config.status_file.clone().unwrap_or_default();
+        let orders = self.shards[self.index].clone();
+        let reply = move |is_there| orders.send(Order::Status { client, is_there });
+        if self.control.is_file(path, Box::new(reply)).is_err() {
+            self.call(|shard, now| shard.handle_status(now, client, None));
         }
     }
 

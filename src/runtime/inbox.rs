@@ -10,7 +10,10 @@ use atomic_waker::AtomicWaker;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::balance::Place;
-use crate::shard::{Location, LookupKey, NotLocated, ResolveKey};
+use crate::{
+    metrics::{Part, Question},
+    shard::{Location, LookupKey, NotLocated, ResolveKey, SessionKey, Survey},
+};
 
 /// Far above what a shard ever has outstanding: clients that another shard accepted a moment ago,
 /// answers to name lookups, and a few orders in a process's life. When full, the main thread and
@@ -33,6 +36,15 @@ pub(super) enum Order {
         lookup: LookupKey,
         result: Result<Location, NotLocated>,
     },
+    /// Say your part of the answer to a client's question.
+    Question {
+        question: Arc<Question>,
+        parts: Sender<Part>,
+    },
+    /// Every shard's part is joined.
+    Survey { client: SessionKey, survey: Survey },
+    /// The status file was looked at.
+    Status { client: SessionKey, is_there: bool },
     /// Finish and end.
     Drain,
 }
@@ -77,6 +89,15 @@ impl OrderSender {
         if self.orders.send(order).is_ok() {
             self.waker.wake();
         }
+    }
+
+    /// Hands an order over that a shard may do without; false if it has too much to do, or has ended.
+    pub(super) fn try_send(&self, order: Order) -> bool {
+        let is_sent = self.orders.try_send(order).is_ok();
+        if is_sent {
+            self.waker.wake();
+        }
+        is_sent
     }
 
     /// Hands a client over; it comes back if the shard has too much to do, or has ended.

@@ -107,6 +107,16 @@ async fn follow_orders(core: &Rc<Core>, inbox: &Inbox) {
             Order::Located { lookup, result } => {
                 core.enter(|shard, now| shard.handle_located(now, lookup, result));
             }
+            Order::Question { question, parts } => core.enter(|shard, now| {
+                // Whoever asked may have given up.
+                let _ = parts.try_send(shard.handle_question(now, &question));
+            }),
+            Order::Survey { client, survey } => {
+                core.enter(|shard, now| shard.handle_survey(now, client, survey));
+            }
+            Order::Status { client, is_there } => {
+                core.enter(|shard, now| shard.handle_status(now, client, Some(is_there)));
+            }
             Order::Drain => {
                 for acceptor in acceptors.drain(..) {
                     acceptor.stop(core);

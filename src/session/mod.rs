@@ -72,6 +72,14 @@ pub enum Command<'a> {
     Reader(reader::Command),
 }
 
+impl Command<'_> {
+    /// Whether it confirms a message.
+    #[must_use]
+    pub const fn acknowledges(&self) -> bool {
+        matches!(self, Self::Consumer(consumer::Command::Acknowledge { .. }))
+    }
+}
+
 /// Session → client. At most one event answers a command.
 #[derive(Debug)]
 pub enum Event<'a> {

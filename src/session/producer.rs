@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use super::{Broker, Event, Lane, Link, MessageId, Publish, PublishError};
-use crate::timer::Now;
+use crate::timer::{Instant, Now};
 
 /// What a producer is to be.
 #[derive(Clone, Debug, PartialEq)]
@@ -139,7 +139,11 @@ impl Producer {
         let Command::Publish(publish) = command;
         match broker.publish(now, self.link, &publish) {
             Ok(lane) => {
-                self.push(lane, publish.context);
+                let sent = Sent {
+                    at: now.mono,
+                    payload_bytes: publish.payload.len,
+                };
+                self.push(lane, publish.context, sent);
                 None
             }
             Err(error) => Some(Event::PublishFailed {
@@ -147,6 +151,16 @@ impl Producer {
                 error,
             }),
         }
+    }
+
+    /// The oldest publish in flight of a lane.
+    #[must_use]
+    pub fn oldest(&self, Lane(lane): Lane) -> Option<Sent> {
+        let contexts = match (lane as usize).checked_sub(1) {
+            None => &self.contexts,
+            Some(index) => self.more.get(index)?,
+        };
+        contexts.sent.front().map(|(_, sent)| *sent)
     }
 
     /// The oldest publish in flight of a lane was stored.
@@ -165,7 +179,7 @@ impl Producer {
         }
     }
 
-    fn push(&mut self, Lane(lane): Lane, context: Option<&str>) {
+    fn push(&mut self, Lane(lane): Lane, context: Option<&str>, sent: Sent) {
         self.in_flight += 1;
         self.context_bytes += context.map_or(0, str::len);
         let contexts = match (lane as usize).checked_sub(1) {
@@ -177,7 +191,7 @@ impl Producer {
                 &mut self.more[index]
             }
         };
-        contexts.push(context);
+        contexts.push(context, sent);
     }
 
     fn pop(&mut self, Lane(lane): Lane) -> Option<&str> {
@@ -196,13 +210,22 @@ impl Producer {
     }
 }
 
+/// A publish in flight, for whoever counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// When it was asked for.
+    pub at: Instant,
+    /// Its content's length.
+    pub payload_bytes: usize,
+}
+
 /// A queue of optional strings in one buffer, so that a publish in flight costs no allocation.
 #[derive(Debug, Default)]
 struct Contexts {
-    /// `text[head..]` holds the strings of `lens`, one behind the other.
+    /// `text[head..]` holds the strings of `sent`, whose lengths are there, one behind the other.
     text: Vec<u8>,
     head: usize,
-    lens: VecDeque<Option<usize>>,
+    sent: VecDeque<(Option<usize>, Sent)>,
 }
 
 impl Contexts {
@@ -211,8 +234,8 @@ impl Contexts {
     /// An empty queue keeps no more than this.
     const IDLE_BYTES_MAX: usize = 4096;
 
-    fn push(&mut self, context: Option<&str>) {
-        if self.lens.is_empty() {
+    fn push(&mut self, context: Option<&str>, sent: Sent) {
+        if self.sent.is_empty() {
             self.text.clear();
             self.head = 0;
         } else if self.head >= Self::COMPACT_BYTES_MIN && self.head * 2 >= self.text.len() {
@@ -221,16 +244,17 @@ impl Contexts {
         }
         self.text
             .extend_from_slice(context.unwrap_or_default().as_bytes());
-        self.lens.push_back(context.map(str::len));
+        self.sent.push_back((context.map(str::len), sent));
     }
 
     fn pop(&mut self) -> Option<&str> {
-        if self.lens.len() == 1 && self.text.capacity() > Self::IDLE_BYTES_MAX {
+        if self.sent.len() == 1 && self.text.capacity() > Self::IDLE_BYTES_MAX {
             self.text.drain(..self.head);
             self.text.shrink_to(Self::IDLE_BYTES_MAX);
             self.head = 0;
         }
-        let len = self.lens.pop_front()??;
+        let (len, _) = self.sent.pop_front()?;
+        let len = len?;
         let start = self.head;
         self.head += len;
         std::str::from_utf8(&self.text[start..self.head]).ok()
@@ -245,16 +269,16 @@ mod tests {
     fn contexts_come_back_in_order() {
         let mut contexts = Contexts::default();
         for round in 0..3000 {
-            contexts.push(Some(&format!("context-{round}")));
-            contexts.push(None);
-            contexts.push(Some(""));
+            contexts.push(Some(&format!("context-{round}")), Sent::default());
+            contexts.push(None, Sent::default());
+            contexts.push(Some(""), Sent::default());
             if round >= 10 {
                 assert_eq!(contexts.pop(), Some(&*format!("context-{}", round - 10)));
                 assert_eq!(contexts.pop(), None);
                 assert_eq!(contexts.pop(), Some(""));
             }
         }
-        assert_eq!(contexts.lens.len(), 30);
+        assert_eq!(contexts.sent.len(), 30);
         assert!(
             contexts.text.len() < 2 * Contexts::COMPACT_BYTES_MIN + 1000,
             "consumed text goes"
@@ -265,9 +289,9 @@ mod tests {
     fn each_lane_has_an_order_of_its_own() {
         let mut producer = Producer::new(Link(1));
         for (lane, context) in [(2, "a"), (0, "b"), (2, "c"), (1, "d")] {
-            producer.push(Lane(lane), Some(context));
+            producer.push(Lane(lane), Some(context), Sent::default());
         }
-        producer.push(Lane(0), None);
+        producer.push(Lane(0), None, Sent::default());
         assert_eq!((producer.in_flight(), producer.context_bytes()), (5, 4));
         let expected = [
             (0, Some("b")),
@@ -290,9 +314,9 @@ mod tests {
     fn an_empty_queue_lets_go_of_its_memory() {
         let mut contexts = Contexts::default();
         let long = "x".repeat(1 << 20);
-        contexts.push(Some(&long));
+        contexts.push(Some(&long), Sent::default());
         assert_eq!(contexts.pop().map(str::len), Some(1 << 20));
-        contexts.push(Some("a"));
+        contexts.push(Some("a"), Sent::default());
         assert_eq!(contexts.pop(), Some("a"));
         assert!(contexts.text.capacity() <= 2 * Contexts::IDLE_BYTES_MAX);
     }

@@ -25,7 +25,7 @@ const CLIENT_CLOSED_REQUEST: u16 = 499;
 pub(super) struct Visit {
     accepted: Instant,
     opened: Option<Instant>,
-    refused: bool,
+    answered: bool,
     /// Method and target, without tokens. Empty until the head is there, or if nobody listens.
     request: Box<str>,
     /// The client closed first, perhaps with a code.
@@ -43,7 +43,7 @@ impl Visit {
         Self {
             accepted,
             opened: None,
-            refused: false,
+            answered: false,
             request: Box::default(),
             closed_by_client: None,
             bytes_in: 0,
@@ -86,8 +86,14 @@ impl AccessLog {
 
     /// The client is told why not.
     pub(super) fn refused(&mut self, now: Instant, client: &mut Client, refusal: &Refusal) {
-        client.visit.refused = true;
+        client.visit.answered = true;
         self.handshake(now, client, refusal.status, &refusal.message);
+    }
+
+    /// The client, which wanted no WebSocket, is answered.
+    pub(super) fn answered(&mut self, now: Instant, client: &mut Client, status: u16) {
+        client.visit.answered = true;
+        self.handshake(now, client, status, "");
     }
 
     /// The client is being forgotten.
@@ -95,7 +101,7 @@ impl AccessLog {
         let visit = &client.visit;
         let Some(opened) = visit.opened else {
             // Who said nothing is no news: load balancers look in all the time.
-            if !visit.refused && !visit.request.is_empty() {
+            if !visit.answered && !visit.request.is_empty() {
                 self.handshake(now, client, CLIENT_CLOSED_REQUEST, "the client left");
             }
             return;
@@ -105,7 +111,7 @@ impl AccessLog {
         }
         let sent = match &client.phase {
             Phase::Open(open) => open.ws.close_code(),
-            Phase::Head | Phase::Opening(_) => None,
+            Phase::Head | Phase::Opening(_) | Phase::Asking(_) => None,
         };
         let (by, code) = match (sent, visit.closed_by_client) {
             (Some(code), _) => ("service", Some(code)),

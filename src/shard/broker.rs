@@ -68,6 +68,12 @@ impl Shard {
             return;
         };
         self.buffers.provide(&mut client.outbox);
+        if let Some(sent) = producer.oldest(lane) {
+            match &outcome {
+                Ok(_) => open.counted.published(now, sent, &mut self.namespaces),
+                Err(_) => open.counted.failed(now, &mut self.namespaces),
+            }
+        }
         let event = match &outcome {
             Ok(message_id) => producer.handle_receipt(lane, message_id),
             Err(error) => producer.handle_failure(lane, error.clone()),

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 
 use bytes::BytesMut;
 
-use super::{access_log::Visit, outbox::Outbox, unmapped};
+use super::{access_log::Visit, outbox::Outbox, statistics::Counted, unmapped};
 use crate::{
     dialect::Dialect,
-    http::{route::EndpointKind, upgrade::Accept},
+    http::{refusal::Form, route::EndpointKind, upgrade::Accept},
     session::{Link, Session, Spec},
     timer::Instant,
     ws::WebSocket,
@@ -20,6 +20,8 @@ pub(super) struct Client {
     pub(super) local: SocketAddr,
     pub(super) phase: Phase,
     pub(super) outbox: Outbox,
+    /// How much of an answer its request's method allows.
+    pub(super) form: Form,
     /// What the access log will say of it.
     pub(super) visit: Visit,
     /// Bytes received that could not be worked on yet. Empty unless the head is incomplete, the
@@ -49,6 +51,8 @@ pub(super) enum Phase {
     Head,
     /// The broker's half is being made; the answer to the upgrade waits for it.
     Opening(Box<Opening>),
+    /// The answer to a request that wants no WebSocket is being collected; it will be of this form.
+    Asking(Box<str>),
     /// Messages flow.
     Open(Box<Open>),
 }
@@ -70,6 +74,8 @@ pub(super) struct Open {
     pub(super) kind: EndpointKind,
     pub(super) ws: WebSocket,
     pub(super) session: Session,
+    /// For statistics.
+    pub(super) counted: Counted,
 }
 
 impl Client {
@@ -79,6 +85,7 @@ impl Client {
             local: unmapped(local),
             phase: Phase::Head,
             outbox: Outbox::default(),
+            form: Form::Whole,
             visit: Visit::new(now),
             unparsed: BytesMut::new(),
             paused: false,
@@ -96,7 +103,7 @@ impl Phase {
     /// The backend's half, once there is one.
     pub(super) fn link(&self) -> Option<Link> {
         match self {
-            Self::Head => None,
+            Self::Head | Self::Asking(_) => None,
             Self::Opening(opening) => Some(opening.link),
             Self::Open(open) => Some(open.session.link()),
         }

@@ -53,7 +53,9 @@ impl Shard {
                     .close(&mut client.outbox.bytes, close_code::GOING_AWAY, &reason);
                 self.finish(now, key);
             }
-            Phase::Head | Phase::Opening(_) => self.handshake_timeout(now, key),
+            Phase::Head | Phase::Opening(_) | Phase::Asking(_) => {
+                self.handshake_timeout(now, key);
+            }
         }
     }
 

@@ -32,6 +32,8 @@ impl Shard {
                 };
                 self.buffers.provide(&mut client.outbox);
                 open.session.handle_delivery();
+                let bytes = delivery.payload.map_or(0, <[u8]>::len);
+                open.counted.delivered(now, bytes, &mut self.namespaces);
                 client.visit.messages_out += 1;
                 let event = Event::Delivery(&delivery);
                 write(
@@ -61,6 +63,8 @@ impl Shard {
             };
             self.buffers.provide(&mut client.outbox);
             open.session.handle_delivery();
+            let bytes = delivery.payload.map_or(0, <[u8]>::len);
+            open.counted.delivered(now, bytes, &mut self.namespaces);
             client.visit.messages_out += 1;
             let event = Event::Delivery(&delivery);
             write(

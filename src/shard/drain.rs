@@ -60,7 +60,9 @@ impl Shard {
         };
         match &mut client.phase {
             // Its request may be on its way, or lie unread in its socket.
-            Phase::Head | Phase::Opening(_) => self.refuse(now, key, &Refusal::new(503, REASON)),
+            Phase::Head | Phase::Opening(_) | Phase::Asking(_) => {
+                self.refuse(now, key, &Refusal::new(503, REASON));
+            }
             Phase::Open(open) => {
                 if let Session::Producer(producer) = &open.session
                     && producer.in_flight() > 0

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::{
+    metrics::Question,
     pulsar::{self, ConnectionKey, LookupKey, ResolveKey, Wanted},
     session::SessionKey,
 };
@@ -53,6 +54,15 @@ pub enum Effect {
         /// What to ask.
         wanted: Wanted,
     },
+    /// Ask every shard, this one too, with `handle_question`; answer with `handle_survey`.
+    Survey {
+        /// To be given back with the answer.
+        client: SessionKey,
+        /// What to ask.
+        question: Question,
+    },
+    /// Look whether the status file is there; answer with `handle_status`.
+    LookAtStatusFile(SessionKey),
     /// Every session has ended and the backend has let go.
     Drained,
 }

@@ -32,6 +32,9 @@ impl Shard {
         if let Some(link) = client.phase.link() {
             self.pulsar.close(now, link);
         }
+        if let Phase::Open(open) = &client.phase {
+            self.namespaces.leave(open.counted.namespace());
+        }
         self.buffers.put(client.outbox.into_buffer());
     }
 

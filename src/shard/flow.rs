@@ -37,7 +37,7 @@ impl Shard {
                 &mut self.publishes,
                 self.draining.is_on(),
             ),
-            Phase::Head | Phase::Opening(_) => false,
+            Phase::Head | Phase::Opening(_) | Phase::Asking(_) => false,
         };
         if client.paused && client.unparsed.is_empty() && !must_wait {
             client.paused = false;

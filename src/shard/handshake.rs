@@ -4,14 +4,16 @@
 //! Java service. Nobody else waits meanwhile.
 
 use super::{
-    Shard,
+    Effect, Shard,
     client::{Open, Opening, Phase},
+    statistics::Counted,
 };
 use crate::{
     dialect::Dialect,
     http::{
         self, Parsed,
-        refusal::Refusal,
+        admin::{self, Wish},
+        refusal::{Form, Refusal},
         route::{self, Endpoint},
         upgrade::{self, Accept},
     },
@@ -40,6 +42,11 @@ impl Shard {
         };
         if let Some(client) = self.clients.get_mut(key) {
             client.visit.asks(head.method, head.target);
+            client.form = Form::of(head.method);
+        }
+        if let Some(wish) = admin::wish(&head) {
+            self.wished(now, key, wish);
+            return bytes.len();
         }
         match asked_for(&head) {
             Ok((accept, endpoint, dialect, spec)) => {
@@ -61,6 +68,31 @@ impl Shard {
             Err(refusal) => {
                 self.refuse(now, key, &refusal);
                 bytes.len()
+            }
+        }
+    }
+
+    /// Answers a request that wants no WebSocket, or has the answer collected.
+    fn wished(&mut self, now: Now, key: SessionKey, wish: Result<Wish, Refusal>) {
+        let wish = match wish {
+            Ok(wish) => wish,
+            Err(refusal) => return self.refuse(now, key, &refusal),
+        };
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
+        match wish {
+            Wish::Answer(answer) => self.answer(now, key, &answer),
+            Wish::Statistics(question) => {
+                client.phase = Phase::Asking("".into());
+                self.survey(now, key, question);
+            }
+            Wish::Status { .. } if self.config.status_file.is_none() => {
+                self.refuse(now, key, &Refusal::standard(404));
+            }
+            Wish::Status { content_type } => {
+                client.phase = Phase::Asking(content_type.into());
+                self.effects.push_back(Effect::LookAtStatusFile(key));
             }
         }
     }
@@ -96,6 +128,7 @@ impl Shard {
             kind: opening.kind,
             ws: WebSocket::new(limits),
             session: Session::new(&opening.spec, opening.link),
+            counted: Counted::new(now, opening.spec, &mut self.namespaces),
         }));
         client.active = now.mono;
         self.access_log.opened(now.mono, client);
@@ -122,6 +155,10 @@ impl Shard {
         };
         match &client.phase {
             Phase::Head if client.unparsed.is_empty() => self.abort(now, key),
+            Phase::Asking(_) => {
+                let text = "The answer could not be collected in time";
+                self.refuse(now, key, &Refusal::new(504, text));
+            }
             Phase::Opening(opening) => {
                 let step = self.pulsar.waiting_for(opening.link);
                 let seconds = self.config.handshake_timeout.as_secs_f64();
@@ -142,7 +179,7 @@ impl Shard {
     pub(super) fn refuse(&mut self, now: Now, key: SessionKey, refusal: &Refusal) {
         if let Some(client) = self.clients.get_mut(key) {
             self.access_log.refused(now.mono, client, refusal);
-            refusal.write(&mut client.outbox.bytes);
+            refusal.write(&mut client.outbox.bytes, client.form);
             self.finish(now, key);
         }
     }

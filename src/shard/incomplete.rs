@@ -14,7 +14,7 @@ impl Shard {
         let bytes = client.unparsed.len()
             + match &client.phase {
                 Phase::Open(open) => open.ws.incomplete_bytes(),
-                Phase::Head | Phase::Opening(_) => 0,
+                Phase::Head | Phase::Opening(_) | Phase::Asking(_) => 0,
             };
         if bytes == client.incomplete_bytes {
             return;

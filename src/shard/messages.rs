@@ -76,6 +76,8 @@ impl Shard {
         match client.phase {
             Phase::Head => self.head_bytes(now, key, bytes),
             Phase::Opening(_) => 0,
+            // Whatever follows, the connection ends with the answer.
+            Phase::Asking(_) => bytes.len(),
             Phase::Open(_) => self.messages(now, key, bytes),
         }
     }
@@ -111,15 +113,24 @@ impl Shard {
                 kind,
                 ws,
                 session,
+                counted,
             } = &mut **open;
             let closing = match ws.next_message(&mut input, out) {
                 Ok(Some(Incoming::Text(text))) => {
                     client.visit.messages_in += 1;
                     let command = dialect.read_command(*kind, text, &mut self.scratch);
                     let outcome = command.and_then(|command| {
+                        let acknowledges = command.acknowledges();
                         session
                             .handle_command(now, command, &mut self.pulsar)
                             .map_err(|_| dialect.bad_message_id())
+                            .inspect(|event| {
+                                if acknowledges {
+                                    counted.acknowledged(now, &mut self.namespaces);
+                                } else if matches!(event, Some(Event::PublishFailed { .. })) {
+                                    counted.failed(now, &mut self.namespaces);
+                                }
+                            })
                     });
                     match outcome {
                         Ok(None) => None,

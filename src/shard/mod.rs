@@ -20,6 +20,7 @@ mod handshake;
 mod incomplete;
 mod messages;
 mod outbox;
+mod statistics;
 
 use std::{
     collections::VecDeque,
@@ -34,6 +35,7 @@ use crate::{
     config::Config,
     dialect::{self, TimeFormat},
     http::refusal::Refusal,
+    metrics::Namespaces,
     pulsar::{self, Pulsar},
     timer::Timers,
 };
@@ -45,6 +47,7 @@ use outbox::Buffers;
 
 pub use budget::Budgets;
 pub use effect::Effect;
+pub use statistics::Survey;
 
 /// What the surface speaks of, so that its driver needs to know no layer below.
 pub use crate::{
@@ -76,6 +79,10 @@ pub struct Shard {
     publishes: Lease,
     draining: drain::State,
     access_log: AccessLog,
+    /// What happened, by namespace.
+    namespaces: Namespaces,
+    /// Questions of clients to all shards that are open.
+    questions: usize,
 }
 
 impl Shard {
@@ -100,6 +107,8 @@ impl Shard {
             publishes: Lease::new(budgets.publishes),
             draining: drain::State::No,
             access_log: AccessLog::new(),
+            namespaces: Namespaces::default(),
+            questions: 0,
             config,
         }
     }

@@ -13,6 +13,7 @@ mod handshake;
 )]
 #[path = "../sim/proto.rs"]
 mod proto;
+mod statistics;
 #[allow(
     dead_code,
     clippy::cast_possible_truncation,

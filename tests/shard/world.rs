@@ -5,9 +5,10 @@ use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Duration};
 
 use pulsar_ws_fast::{
     config::Config,
+    metrics::{Part, Question},
     pulsar::ConnectionKey,
     session::SessionKey,
-    shard::{Effect, Shard},
+    shard::{Effect, Shard, Survey},
     timer::{Instant, Now},
     ws::frame::{Header, Opcode},
 };
@@ -41,6 +42,10 @@ pub(crate) struct World {
     pub(crate) finished: Vec<(SessionKey, Vec<u8>)>,
     pub(crate) aborted: Vec<SessionKey>,
     pub(crate) drained: usize,
+    /// Questions to all shards.
+    pub(crate) surveys: Vec<(SessionKey, Question)>,
+    /// Clients who want to know of the status file.
+    pub(crate) status_looks: Vec<SessionKey>,
 }
 
 impl World {
@@ -65,6 +70,8 @@ impl World {
             finished: Vec::new(),
             aborted: Vec::new(),
             drained: 0,
+            surveys: Vec::new(),
+            status_looks: Vec::new(),
         }
     }
 
@@ -137,6 +144,21 @@ impl World {
 
     pub(crate) fn gone(&mut self, client: SessionKey) {
         self.shard.handle_client_closed(self.now, client, "gone");
+        self.turn();
+    }
+
+    /// What this shard says to a question.
+    pub(crate) fn question(&mut self, question: &Question) -> Part {
+        self.shard.handle_question(self.now, question)
+    }
+
+    pub(crate) fn survey(&mut self, client: SessionKey, survey: Survey) {
+        self.shard.handle_survey(self.now, client, survey);
+        self.turn();
+    }
+
+    pub(crate) fn status(&mut self, client: SessionKey, is_there: Option<bool>) {
+        self.shard.handle_status(self.now, client, is_there);
         self.turn();
     }
 
@@ -298,6 +320,8 @@ impl World {
             Effect::WriteBroker(_) => {}
             Effect::Resolve { .. } => panic!("the broker has an address"),
             Effect::Locate { .. } => panic!("nobody is asked over HTTP"),
+            Effect::Survey { client, question } => self.surveys.push((client, question)),
+            Effect::LookAtStatusFile(client) => self.status_looks.push(client),
         }
     }
 

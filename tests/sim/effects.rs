@@ -64,6 +64,9 @@ impl World {
                         self.trace.note(format!("{} is dropped", client.actor.name));
                     }
                 }
+                Effect::Survey { .. } | Effect::LookAtStatusFile(_) => {
+                    panic!("nobody asks for that")
+                }
                 Effect::Locate { topic, .. } => panic!("nobody is asked over HTTP: {topic}"),
                 Effect::Connect {
                     connection,

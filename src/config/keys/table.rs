@@ -230,8 +230,8 @@ const LISTENER: &[Key] = &[
         "statusFilePath",
         Text,
         "",
-        Warned("`/status.html` is not built yet"),
-        "file whose existence `/status.html` reports",
+        Honoured,
+        "file whose existence `/status.html` tells: 200 `OK`, or 404; without one 404",
     ),
 ];
 

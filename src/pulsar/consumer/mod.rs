@@ -428,6 +428,12 @@ impl Consumer {
         self.end_of_topic
     }
 
+    /// The name of its subscription, which is made up for a reader.
+    #[must_use]
+    pub fn subscription(&self) -> &str {
+        &self.subscription
+    }
+
     /// Its number on its connection.
     #[must_use]
     pub const fn id(&self) -> u64 {

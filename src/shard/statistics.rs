@@ -1,0 +1,213 @@
+//! What a shard counts for each session, its part of an answer about all of them, and the requests
+//! that wait for such an answer.
+
+use super::{
+    Effect, Shard,
+    client::{Client, Phase},
+};
+use crate::{
+    http::{admin::Answer, refusal::Refusal, topic_name::TopicName},
+    metrics::{self, Counts, NamespaceKey, Namespaces, Part, Question, Subscription},
+    session::{
+        SessionKey, Spec,
+        consumer::SubscriptionType::{Exclusive, Failover, KeyShared, Shared},
+        producer::Sent,
+    },
+    timer::Now,
+};
+
+/// Questions to all shards that this one's clients may have open at a time.
+const QUESTIONS_MAX: usize = 8;
+
+/// An open session as statistics tell it.
+#[derive(Debug)]
+pub(super) struct Counted {
+    pub(super) spec: Spec,
+    namespace: NamespaceKey,
+    /// Published or delivered.
+    messages: u64,
+}
+
+impl Counted {
+    /// A session begins.
+    pub(super) fn new(now: Now, spec: Spec, namespaces: &mut Namespaces) -> Self {
+        let namespace = TopicName::parse(spec.topic()).map(|topic| topic.namespace_name());
+        Self {
+            namespace: namespaces.enter(now.mono.0, &namespace.unwrap_or_default()),
+            spec,
+            messages: 0,
+        }
+    }
+
+    /// A publish got its receipt.
+    pub(super) fn published(&mut self, now: Now, sent: Sent, namespaces: &mut Namespaces) {
+        self.messages += 1;
+        self.count(now, namespaces, |counts| {
+            counts.published(sent.payload_bytes, now.mono.since(sent.at));
+        });
+    }
+
+    /// A publish failed.
+    pub(super) fn failed(&self, now: Now, namespaces: &mut Namespaces) {
+        self.count(now, namespaces, |counts| counts.failed += 1);
+    }
+
+    /// A message goes to the client.
+    pub(super) fn delivered(&mut self, now: Now, bytes: usize, namespaces: &mut Namespaces) {
+        self.messages += 1;
+        self.count(now, namespaces, |counts| counts.delivered(bytes));
+    }
+
+    /// A consumer acknowledged.
+    pub(super) fn acknowledged(&self, now: Now, namespaces: &mut Namespaces) {
+        self.count(now, namespaces, |counts| counts.acknowledged += 1);
+    }
+
+    /// For [`Namespaces::leave`].
+    pub(super) const fn namespace(&self) -> NamespaceKey {
+        self.namespace
+    }
+
+    fn count(&self, now: Now, namespaces: &mut Namespaces, add: impl FnOnce(&mut Counts)) {
+        if let Some(counts) = namespaces.at(now.mono.0, self.namespace) {
+            add(counts);
+        }
+    }
+}
+
+/// What came of a question to all shards.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Survey {
+    /// The answer's text.
+    Text(Vec<u8>),
+    /// No shard has a session of that topic.
+    NoSuchTopic,
+    /// Not every shard answered.
+    Failed,
+}
+
+impl Survey {
+    /// What the parts of all shards say.
+    #[must_use]
+    pub fn of(question: &Question, parts: Vec<Part>) -> Self {
+        metrics::answer(question, parts).map_or(Self::NoSuchTopic, Self::Text)
+    }
+}
+
+impl Shard {
+    /// This shard's part of an answer.
+    pub fn handle_question(&mut self, now: Now, question: &Question) -> Part {
+        match question {
+            Question::Namespaces => Part {
+                namespaces: self.namespaces.counts(now.mono.0),
+                ..Part::default()
+            },
+            Question::Topics => self.sessions(|_| true),
+            Question::Topic(name) => self.sessions(|topic| topic == name),
+        }
+    }
+
+    /// The answer to [`Effect::Survey`], which must come once.
+    pub fn handle_survey(&mut self, now: Now, client: SessionKey, survey: Survey) {
+        self.questions = self.questions.saturating_sub(1);
+        match survey {
+            Survey::Text(text) => self.answer(now, client, &Answer::statistics(text)),
+            Survey::NoSuchTopic => self.answer(now, client, &Answer::no_such_topic()),
+            Survey::Failed => {
+                let text = "The statistics could not be collected";
+                self.refuse_asking(now, client, text);
+            }
+        }
+        self.settle(now);
+    }
+
+    /// The answer to [`Effect::LookAtStatusFile`]; `None` if it could not be looked at.
+    pub fn handle_status(&mut self, now: Now, client: SessionKey, is_there: Option<bool>) {
+        if let Some(Phase::Asking(content_type)) = self.clients.get(client).map(|it| &it.phase) {
+            match is_there {
+                Some(true) => {
+                    let answer = Answer::in_use(content_type);
+                    self.answer(now, client, &answer);
+                }
+                Some(false) => self.refuse(now, client, &Refusal::standard(404)),
+                None => self.refuse_asking(now, client, "The status file could not be looked at"),
+            }
+        }
+        self.settle(now);
+    }
+
+    /// Asks all shards for a client that waits.
+    pub(super) fn survey(&mut self, now: Now, client: SessionKey, question: Question) {
+        if self.questions >= QUESTIONS_MAX {
+            return self.refuse_asking(now, client, "Too many statistics are asked for at a time");
+        }
+        self.questions += 1;
+        self.effects.push_back(Effect::Survey { client, question });
+    }
+
+    /// Answers a client that wants no WebSocket, and forgets it.
+    pub(super) fn answer(&mut self, now: Now, key: SessionKey, answer: &Answer) {
+        if let Some(client) = self.clients.get_mut(key) {
+            self.access_log.answered(now.mono, client, answer.status);
+            answer.write(&mut client.outbox.bytes, client.form);
+            self.finish(now, key);
+        }
+    }
+
+    fn refuse_asking(&mut self, now: Now, client: SessionKey, text: &str) {
+        self.refuse(now, client, &Refusal::new(503, text));
+    }
+
+    fn sessions(&self, wanted: impl Fn(&str) -> bool) -> Part {
+        let sessions = self
+            .clients
+            .values()
+            .filter_map(|client| self.session(client, &wanted));
+        Part {
+            sessions: sessions.collect(),
+            ..Part::default()
+        }
+    }
+
+    fn session(&self, client: &Client, wanted: impl Fn(&str) -> bool) -> Option<metrics::Session> {
+        let Phase::Open(open) = &client.phase else {
+            return None;
+        };
+        let spec = &open.counted.spec;
+        if !wanted(spec.topic()) {
+            return None;
+        }
+        let subscription = match spec {
+            Spec::Producer(_) => None,
+            Spec::Consumer(spec) => Some(Subscription {
+                name: spec.subscription.as_str().into(),
+                kind: match spec.subscription_type {
+                    Exclusive => "Exclusive",
+                    Shared => "Shared",
+                    Failover => "Failover",
+                    KeyShared => "Key_Shared",
+                },
+                mode: Some(if spec.durable {
+                    "Durable"
+                } else {
+                    "NonDurable"
+                }),
+            }),
+            Spec::Reader(_) => Some(Subscription {
+                name: self
+                    .pulsar
+                    .subscription(open.session.link())
+                    .unwrap_or_default()
+                    .into(),
+                kind: "Exclusive",
+                mode: None,
+            }),
+        };
+        Some(metrics::Session {
+            topic: spec.topic().into(),
+            remote: client.peer,
+            messages: open.counted.messages,
+            subscription,
+        })
+    }
+}
