@@ -6,6 +6,7 @@
 //! 400), [`route::endpoint`] (500, 400), the parameters, [`upgrade::accept`] (400).
 
 pub mod admin;
+mod head;
 pub mod parameters;
 pub mod refusal;
 pub mod route;
@@ -20,8 +21,11 @@ pub const TARGET_BYTES_MAX: usize = 8 * 1024;
 /// The longest head, from the request line to the empty line. Tokens can be long, so this is roomier than Jetty.
 pub const HEAD_BYTES_MAX: usize = 64 * 1024;
 
-/// The most header lines of a head.
-pub const HEADERS_MAX: usize = 100;
+/// Header lines for which there is room on the stack.
+const HEADERS_USUAL: usize = 100;
+
+/// The most header lines of a head: as many as find room in the longest that Jetty takes.
+pub const HEADERS_MAX: usize = 2048;
 
 /// What the start of a connection says.
 #[derive(Debug)]
@@ -81,14 +85,28 @@ pub fn parse(buf: &[u8]) -> Parsed<'_> {
     if target_too_long(buf) {
         return Parsed::Refused(Refusal::standard(414));
     }
-    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-    let mut request = httparse::Request::new(&mut headers);
-    match request.parse(buf) {
+    if let Some(refusal) = head::bad_version(buf) {
+        return Parsed::Refused(refusal);
+    }
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS_USUAL];
+    parse_with(buf, &mut headers).unwrap_or_else(|| {
+        let mut headers = vec![httparse::EMPTY_HEADER; HEADERS_MAX];
+        parse_with(buf, &mut headers).unwrap_or_else(|| Parsed::Refused(Refusal::standard(431)))
+    })
+}
+
+/// `None` if there are more header lines than `headers` has room for.
+fn parse_with<'a>(buf: &'a [u8], headers: &mut [httparse::Header<'a>]) -> Option<Parsed<'a>> {
+    let mut request = httparse::Request::new(headers);
+    let mut rules = httparse::ParserConfig::default();
+    rules.allow_multiple_spaces_in_request_line_delimiters(true);
+    Some(match rules.parse_request(&mut request, buf) {
         Ok(httparse::Status::Complete(len)) if len <= HEAD_BYTES_MAX => complete(&request, len),
         Ok(httparse::Status::Partial) if buf.len() <= HEAD_BYTES_MAX => Parsed::Partial,
-        Ok(_) | Err(httparse::Error::TooManyHeaders) => Parsed::Refused(Refusal::standard(431)),
+        Ok(_) => Parsed::Refused(Refusal::standard(431)),
+        Err(httparse::Error::TooManyHeaders) => return None,
         Err(_) => Parsed::Refused(Refusal::standard(400)),
-    }
+    })
 }
 
 fn complete<'a>(request: &httparse::Request<'_, 'a>, len: usize) -> Parsed<'a> {
@@ -112,7 +130,10 @@ fn complete<'a>(request: &httparse::Request<'_, 'a>, len: usize) -> Parsed<'a> {
         },
         headers,
     };
-    Parsed::Complete { head, len }
+    match head::check(&head) {
+        Ok(()) => Parsed::Complete { head, len },
+        Err(refusal) => Parsed::Refused(refusal.at(target)),
+    }
 }
 
 /// Whether the second word of the request line, as far as it has arrived, exceeds its limit.
@@ -168,9 +189,8 @@ mod tests {
 
     #[test]
     fn what_is_no_head_is_refused() {
-        let cases: [&[u8]; 5] = [
+        let cases: [&[u8]; 4] = [
             b"\x16\x03\x01\x02\x00",
-            b"GET / HTTP/2.0\r\n\r\n",
             b"GET\r\n\r\n",
             b"GET / HTTP/1.1\r\nNo colon\r\n\r\n",
             b"GET /\x01 HTTP/1.1\r\n\r\n",
@@ -183,7 +203,7 @@ mod tests {
     #[test]
     fn a_target_beyond_8_kib_is_414_even_while_it_arrives() {
         let target = format!("/{}", "x".repeat(TARGET_BYTES_MAX - 1));
-        let fits = format!("GET {target} HTTP/1.1\r\n\r\n");
+        let fits = format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n");
         assert_eq!(status(&parse(fits.as_bytes())), 1);
         let long = format!("GET {target}x HTTP/1.1\r\n\r\n");
         assert_eq!(status(&parse(long.as_bytes())), 414);
@@ -193,12 +213,11 @@ mod tests {
 
     #[test]
     fn a_head_beyond_its_limits_is_431() {
-        let head = |lines: &str| format!("GET / HTTP/1.1\r\n{lines}\r\n");
-        assert_eq!(status(&parse(head(&"a: b\r\n".repeat(100)).as_bytes())), 1);
-        assert_eq!(
-            status(&parse(head(&"a: b\r\n".repeat(101)).as_bytes())),
-            431
-        );
+        let head = |lines: &str| format!("GET / HTTP/1.1\r\nHost: h\r\n{lines}\r\n");
+        for (lines, expected) in [(99, 1), (150, 1), (2047, 1), (2048, 431)] {
+            let head = head(&"a: b\r\n".repeat(lines));
+            assert_eq!(status(&parse(head.as_bytes())), expected, "{lines}");
+        }
         let long = head(&format!("a: {}\r\n", "x".repeat(HEAD_BYTES_MAX)));
         assert_eq!(status(&parse(long.as_bytes())), 431);
         assert_eq!(status(&parse(&long.as_bytes()[..=HEAD_BYTES_MAX])), 431);

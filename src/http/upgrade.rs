@@ -18,9 +18,6 @@ pub struct Accept {
 
 /// Whether the request asks for a WebSocket.
 pub fn check(head: &RequestHead<'_>) -> Result<(), Refusal> {
-    if head.version == Version::Http11 && head.header("Host").is_none() {
-        return Err(Refusal::new(400, "No Host").at(head.target));
-    }
     if !asks_for_websocket(head) {
         return Err(plain(head).at(head.target));
     }
@@ -197,19 +194,6 @@ mod tests {
             let text = format!("java.lang.NumberFormatException: For input string: \"{version}\"");
             assert_eq!(refusal.message, text);
         }
-    }
-
-    #[test]
-    fn a_host_is_needed() {
-        let refusal = |line: &str| {
-            let text = format!("{line}\r\n{LINES}\r\n");
-            let Parsed::Complete { head, .. } = parse(text.as_bytes()) else {
-                panic!("not complete");
-            };
-            check(&head).unwrap_err().message
-        };
-        assert_eq!(refusal("GET /ws HTTP/1.1"), "No Host");
-        assert!(refusal("GET /ws HTTP/1.0").starts_with("HTTP method GET"));
     }
 
     #[test]
