@@ -42,6 +42,14 @@ pub struct Config {
     pub accept_backlog: i32,
     /// Open client sockets of the whole process; 0 is no limit. Who comes beyond it is told 503.
     pub connections_max: usize,
+    /// Handshakes that may be under way in the whole process; 0 is no limit. Others wait.
+    pub handshakes_max: usize,
+    /// Whether a connection may begin with a header of the PROXY protocol.
+    pub proxy_protocol: bool,
+    /// Whether what proxies say of the client in HTTP headers is believed.
+    pub trusts_forwarded: bool,
+    /// Whether the access log tells the addresses of proxies and of the service.
+    pub logs_addresses: bool,
     /// Brokers to ask for a topic's owner: host and port, tried in turn. Empty only where
     /// `service_urls` is not.
     pub brokers: Vec<(String, u16)>,
@@ -108,6 +116,10 @@ impl Default for Config {
             port: 8080,
             accept_backlog: 8192,
             connections_max: 2048,
+            handshakes_max: 1024,
+            proxy_protocol: false,
+            trusts_forwarded: false,
+            logs_addresses: false,
             brokers: vec![("127.0.0.1".to_owned(), broker_url::BROKER_PORT)],
             service_urls: Vec::new(),
             cluster_name: "standalone".to_owned(),
@@ -261,6 +273,16 @@ impl Config {
             // Java: 0 and less is no limit.
             self.connections_max = usize::try_from(connections).unwrap_or(0);
         }
+        if let Some(requests) = settings.int("maxConcurrentHttpRequests") {
+            self.handshakes_max = usize::try_from(requests).unwrap_or(0);
+        }
+        let is_set = |key| settings.text(key).is_some_and(keys::is_true);
+        self.proxy_protocol = is_set("webServiceHaProxyProtocolEnabled");
+        self.trusts_forwarded = is_set("webServiceTrustXForwardedFor");
+        self.logs_addresses = match settings.text("webServiceLogDetailedAddresses") {
+            Some(shown) => keys::is_true(shown),
+            None => self.proxy_protocol || self.trusts_forwarded,
+        };
         Ok(())
     }
 

@@ -192,7 +192,6 @@ fn every_key_of_security_refuses() {
         "brokerClientAuthenticationPlugin=a.B",
         "brokerClient_useTls=true",
         "brokerClient_tlsTrustCertsFilePath=/t",
-        "webServiceHaProxyProtocolEnabled=true",
         "cryptoKeyReaderFactoryClassName=a.B",
     ] {
         let key = line.split('=').next().unwrap();
@@ -643,4 +642,22 @@ fn a_web_service_is_asked_only_without_a_broker_url() {
         "ws.conf:2: serviceUrl=b:8080: expected http://host:port,host:port"
     );
     assert!(error("https://b:8443").contains("TLS towards brokers is not built yet"));
+}
+
+#[test]
+fn addresses_of_proxies_are_logged_where_there_are_some() {
+    let logs = |line: &str| with(line).unwrap().logs_addresses;
+    assert!(!logs(""));
+    assert!(logs("webServiceHaProxyProtocolEnabled=true"));
+    assert!(logs("webServiceTrustXForwardedFor=true"));
+    assert!(logs("webServiceLogDetailedAddresses=true"));
+    assert!(!logs(
+        "webServiceTrustXForwardedFor=true\nwebServiceLogDetailedAddresses=false"
+    ));
+    let limit = |max: &str| {
+        with(&format!("maxConcurrentHttpRequests={max}"))
+            .unwrap()
+            .handshakes_max
+    };
+    assert_eq!((limit("7"), limit("0"), limit("-1")), (7, 0, 0));
 }

@@ -6,8 +6,10 @@
 //! 400), [`route::endpoint`] (500, 400), the parameters, [`upgrade::accept`] (400).
 
 pub mod admin;
+pub mod forwarded;
 mod head;
 pub mod parameters;
+pub mod proxy_protocol;
 pub mod refusal;
 pub mod route;
 pub mod topic_name;

@@ -78,6 +78,19 @@ impl Refusal {
         Self::standard(302).with_header("Location", location)
     }
 
+    /// The same with a whole URL in place of a path to go to.
+    #[must_use]
+    pub fn with_base(mut self, base: impl FnOnce() -> String) -> Self {
+        let location = self
+            .headers
+            .iter_mut()
+            .find(|(name, _)| *name == "Location");
+        if let Some((_, location)) = location {
+            location.insert_str(0, &base());
+        }
+        self
+    }
+
     /// Appends the response. Only errors have a page.
     pub fn write(&self, out: &mut Vec<u8>, form: Form) {
         let mut headers = self.headers.clone();

@@ -146,6 +146,13 @@ pub(super) fn split_target(target: &str) -> (&str, Option<&str>) {
     (path, query)
 }
 
+/// Host and port of a target in the absolute form.
+pub(super) fn split_authority(target: &str) -> Option<&str> {
+    let (scheme, behind) = target.split_once("://")?;
+    let authority = behind.split(['/', '?', '#']).next()?;
+    (!scheme.contains('/') && !authority.is_empty()).then_some(authority)
+}
+
 /// Pulsar's `AbstractWebSocketHandler.extractTopicName`.
 fn topic_of_path(mount: &Mount<'_>, pieces: &[&str]) -> Result<TopicName, String> {
     if pieces.len() <= TOPIC_PIECE {

@@ -4,9 +4,10 @@
 //! that come and go without end can't fill the log: lines beyond a shard's allowance are counted
 //! instead. Tokens in the request's parameters are hidden. Knows no format of messages.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use percent_encoding::percent_decode_str;
+use tracing::field::{DisplayValue, display};
 
 use super::client::{Client, Phase};
 use crate::{http::refusal::Refusal, timer::Instant};
@@ -68,13 +69,16 @@ pub(super) struct AccessLog {
     /// Until when the lines written so far have used the allowance up; each costs an interval.
     paid_until: Instant,
     suppressed: u64,
+    /// Whether lines tell the proxy and the service's own address.
+    shows_addresses: bool,
 }
 
 impl AccessLog {
-    pub(super) fn new() -> Self {
+    pub(super) const fn new(shows_addresses: bool) -> Self {
         Self {
             paid_until: Instant(0),
             suppressed: 0,
+            shows_addresses,
         }
     }
 
@@ -109,6 +113,7 @@ impl AccessLog {
         if !self.may_write(now) {
             return;
         }
+        let addresses = self.addresses(client);
         let sent = match &client.phase {
             Phase::Open(open) => open.ws.close_code(),
             Phase::Head | Phase::Opening(_) | Phase::Asking(_) => None,
@@ -120,7 +125,9 @@ impl AccessLog {
         };
         tracing::info!(
             target: "access",
-            peer = %client.peer,
+            peer = addresses.peer,
+            via = addresses.via,
+            local = addresses.local,
             request = ?visit.request,
             by,
             code,
@@ -133,13 +140,29 @@ impl AccessLog {
         );
     }
 
+    fn addresses(&self, client: &Client) -> Addresses {
+        let (peer, via) = match client.forwarded {
+            Some(forwarded) => (forwarded.to_string(), Some(client.peer)),
+            None => (client.peer.to_string(), client.via),
+        };
+        let shown = |address: Option<SocketAddr>| address.filter(|_| self.shows_addresses);
+        Addresses {
+            peer: display(peer),
+            via: shown(via).map(display),
+            local: shown(Some(client.local)).map(display),
+        }
+    }
+
     fn handshake(&mut self, now: Instant, client: &Client, status: u16, message: &str) {
         if !self.may_write(now) {
             return;
         }
+        let addresses = self.addresses(client);
         tracing::info!(
             target: "access",
-            peer = %client.peer,
+            peer = addresses.peer,
+            via = addresses.via,
+            local = addresses.local,
             request = ?client.visit.request,
             status,
             seconds = now.since(client.visit.accepted).as_secs_f64(),
@@ -172,6 +195,13 @@ impl AccessLog {
         self.paid_until = paid_until;
         Some(std::mem::take(&mut self.suppressed))
     }
+}
+
+/// Who is at both ends, and between them.
+struct Addresses {
+    peer: DisplayValue<String>,
+    via: Option<DisplayValue<SocketAddr>>,
+    local: Option<DisplayValue<SocketAddr>>,
 }
 
 /// Whether anybody wants the lines.
@@ -241,7 +271,7 @@ mod tests {
 
     #[test]
     fn lines_beyond_the_allowance_are_counted() {
-        let mut log = AccessLog::new();
+        let mut log = AccessLog::new(false);
         let start = Instant(7_000_000_000);
         let written = (0..3000).filter_map(|_| log.take(start)).count();
         assert_eq!(written, 2000);

@@ -15,6 +15,8 @@ pub struct Budgets {
     pub(super) incomplete: Arc<Budget>,
     /// For publishes in flight.
     pub(super) publishes: Arc<Budget>,
+    /// Handshakes, not bytes.
+    pub(super) handshakes: Arc<Budget>,
 }
 
 impl Budgets {
@@ -24,6 +26,10 @@ impl Budgets {
         Self {
             incomplete: Arc::new(Budget::new(config.incomplete_messages_bytes_max)),
             publishes: Arc::new(Budget::new(config.all_publishes_in_flight_bytes_max)),
+            handshakes: Arc::new(Budget::new(match config.handshakes_max {
+                0 => usize::MAX,
+                max => max,
+            })),
         }
     }
 }
@@ -37,7 +43,7 @@ impl Budget {
         Self(AtomicUsize::new(bytes))
     }
 
-    fn take(&self, bytes: usize) -> bool {
+    pub(super) fn take(&self, bytes: usize) -> bool {
         self.0
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free| {
                 free.checked_sub(bytes)
@@ -45,7 +51,7 @@ impl Budget {
             .is_ok()
     }
 
-    fn give(&self, bytes: usize) {
+    pub(super) fn give(&self, bytes: usize) {
         self.0.fetch_add(bytes, Ordering::Relaxed);
     }
 }

@@ -4,10 +4,12 @@ use std::net::SocketAddr;
 
 use bytes::BytesMut;
 
-use super::{access_log::Visit, outbox::Outbox, statistics::Counted, unmapped};
+use super::{
+    access_log::Visit, admission::Standing, outbox::Outbox, statistics::Counted, unmapped,
+};
 use crate::{
     dialect::Dialect,
-    http::{refusal::Form, route::EndpointKind, upgrade::Accept},
+    http::{forwarded::Address, refusal::Form, route::EndpointKind, upgrade::Accept},
     session::{Link, Session, Spec},
     timer::Instant,
     ws::WebSocket,
@@ -20,6 +22,13 @@ pub(super) struct Client {
     pub(super) local: SocketAddr,
     pub(super) phase: Phase,
     pub(super) outbox: Outbox,
+    /// Whether its handshake may go on.
+    pub(super) standing: Standing,
+    /// Whether a header of the PROXY protocol may still come.
+    pub(super) may_be_announced: bool,
+    /// Whom it speaks for, as far as proxies said, and whom it said so through.
+    pub(super) forwarded: Option<Address>,
+    pub(super) via: Option<SocketAddr>,
     /// How much of an answer its request's method allows.
     pub(super) form: Form,
     /// What the access log will say of it.
@@ -65,6 +74,8 @@ pub(super) struct Opening {
     pub(super) kind: EndpointKind,
     pub(super) spec: Spec,
     pub(super) link: Link,
+    /// The path that was asked for, for a refusal's page.
+    pub(super) path: Box<str>,
 }
 
 /// A WebSocket with its session.
@@ -85,6 +96,10 @@ impl Client {
             local: unmapped(local),
             phase: Phase::Head,
             outbox: Outbox::default(),
+            standing: Standing::Outside,
+            may_be_announced: false,
+            forwarded: None,
+            via: None,
             form: Form::Whole,
             visit: Visit::new(now),
             unparsed: BytesMut::new(),

@@ -14,6 +14,8 @@ pub(super) enum Timer {
     Client(SessionKey),
     /// A client that does not read what it is told is given up unless it made progress.
     Stalled(SessionKey),
+    /// Handshakes wait for their turn.
+    Admission,
     /// Draining ends, whoever is left.
     Drain,
 }
@@ -45,9 +47,10 @@ impl Shard {
                 if now.mono < deadline {
                     return self.arm_client(key, deadline);
                 }
-                let millis = idle.as_millis();
+                let silent = now.mono.since(client.active).as_millis();
                 let reason = format!(
-                    "java.util.concurrent.TimeoutException: Idle timeout expired: {millis}/{millis} ms"
+                    "java.util.concurrent.TimeoutException: Idle timeout expired: {silent}/{} ms",
+                    idle.as_millis()
                 );
                 open.ws
                     .close(&mut client.outbox.bytes, close_code::GOING_AWAY, &reason);

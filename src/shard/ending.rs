@@ -28,6 +28,7 @@ impl Shard {
     /// Gives back what a removed client held.
     pub(super) fn release(&mut self, now: Now, client: Client) {
         self.access_log.ended(now.mono, &client);
+        self.leave_place(client.standing);
         self.forget_incomplete(client.incomplete_bytes);
         if let Some(link) = client.phase.link() {
             self.pulsar.close(now, link);

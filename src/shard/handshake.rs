@@ -5,14 +5,18 @@
 
 use super::{
     Effect, Shard,
+    admission::Standing,
     client::{Open, Opening, Phase},
     statistics::Counted,
+    unmapped,
 };
 use crate::{
     dialect::Dialect,
     http::{
         self, Parsed,
         admin::{self, Wish},
+        forwarded::Forwarded,
+        proxy_protocol::{self, Announced},
         refusal::{Form, Refusal},
         route::{self, Endpoint},
         upgrade::{self, Accept},
@@ -31,7 +35,10 @@ const FRESH_BYTES_MIN: usize = 1024;
 impl Shard {
     /// Works on the head of the request; tells how many bytes are done with.
     pub(super) fn head_bytes(&mut self, now: Now, key: SessionKey, bytes: &[u8]) -> usize {
-        let blank = blank_bytes(bytes);
+        let Some(announced) = self.announcement(now, key, bytes) else {
+            return 0;
+        };
+        let blank = announced + blank_bytes(&bytes[announced..]);
         let (head, len) = match http::parse(&bytes[blank..]) {
             Parsed::Partial => return blank,
             Parsed::Complete { head, len } => (head, len),
@@ -44,12 +51,24 @@ impl Shard {
             client.visit.asks(head.method, head.target);
             client.form = Form::of(head.method);
         }
+        let forwarded = match self.forwarded(key, &head) {
+            Ok(forwarded) => forwarded,
+            Err(refusal) => {
+                self.refuse(now, key, &refusal.at(head.target));
+                return bytes.len();
+            }
+        };
         if let Some(wish) = admin::wish(&head) {
+            let base = || self.base(key, &forwarded, &head);
+            let wish = wish.map_err(|refusal| refusal.with_base(base));
             self.wished(now, key, wish);
             return bytes.len();
         }
         match asked_for(&head) {
             Ok((accept, endpoint, dialect, spec)) => {
+                if !self.admit(now, key) {
+                    return blank;
+                }
                 let link = self.pulsar.open(now, key, &spec);
                 if let Some(client) = self.clients.get_mut(key) {
                     tracing::debug!(peer = %client.peer, local = %client.local, ?spec, "opening");
@@ -60,16 +79,70 @@ impl Shard {
                         kind,
                         spec,
                         link,
+                        path: head.target.into(),
                     };
                     client.phase = Phase::Opening(Box::new(opening));
                 }
                 blank + len
             }
             Err(refusal) => {
+                let refusal = refusal.with_base(|| self.base(key, &forwarded, &head));
                 self.refuse(now, key, &refusal);
                 bytes.len()
             }
         }
+    }
+
+    /// Takes a header of the PROXY protocol where one may come: tells how long it is, or that it has to be waited for,
+    /// or that the client is gone.
+    fn announcement(&mut self, now: Now, key: SessionKey, bytes: &[u8]) -> Option<usize> {
+        let client = self.clients.get_mut(key)?;
+        if !client.may_be_announced {
+            return Some(0);
+        }
+        match proxy_protocol::read(bytes) {
+            Announced::Partial => return None,
+            Announced::Malformed => {
+                tracing::debug!(peer = %client.peer, "malformed header of the PROXY protocol");
+                self.abort(now, key);
+                return None;
+            }
+            Announced::Nothing => {}
+            Announced::Header { client: peer, len } => {
+                client.may_be_announced = false;
+                if let Some(peer) = peer {
+                    client.via = Some(client.peer);
+                    client.peer = unmapped(peer);
+                }
+                return Some(len);
+            }
+        }
+        client.may_be_announced = false;
+        Some(0)
+    }
+
+    /// What proxies say in the head, where that is to be believed.
+    fn forwarded(
+        &mut self,
+        key: SessionKey,
+        head: &http::RequestHead<'_>,
+    ) -> Result<Forwarded, Refusal> {
+        if !self.config.trusts_forwarded {
+            return Ok(Forwarded::default());
+        }
+        let forwarded = Forwarded::read(head)?;
+        if let Some(client) = self.clients.get_mut(key) {
+            client.forwarded = forwarded.client;
+        }
+        Ok(forwarded)
+    }
+
+    /// Where the client thinks it is, for a redirection.
+    fn base(&self, key: SessionKey, forwarded: &Forwarded, head: &http::RequestHead<'_>) -> String {
+        self.clients
+            .get(key)
+            .map(|client| forwarded.base(head, client.local))
+            .unwrap_or_default()
     }
 
     /// Answers a request that wants no WebSocket, or has the answer collected.
@@ -123,6 +196,7 @@ impl Shard {
             text_bytes_max: self.config.text_frame_bytes_max,
             ..ws::Limits::default()
         };
+        let standing = std::mem::replace(&mut client.standing, Standing::Outside);
         client.phase = Phase::Open(Box::new(Open {
             dialect: opening.dialect,
             kind: opening.kind,
@@ -133,6 +207,7 @@ impl Shard {
         client.active = now.mono;
         self.access_log.opened(now.mono, client);
         self.announce(now, key);
+        self.leave_place(standing);
         self.arm_client(key, now.mono + self.config.idle_timeout);
         self.may_resume(key);
     }
@@ -144,6 +219,7 @@ impl Shard {
         };
         if let Phase::Opening(opening) = &client.phase {
             let refusal = opening.dialect.open_failed(opening.kind, error);
+            let refusal = refusal.at(&opening.path);
             self.refuse(now, key, &refusal);
         }
     }
@@ -154,6 +230,9 @@ impl Shard {
             return;
         };
         match &client.phase {
+            Phase::Head if client.standing != Standing::Outside => {
+                self.refuse(now, key, &Refusal::standard(503));
+            }
             Phase::Head if client.unparsed.is_empty() => self.abort(now, key),
             Phase::Asking(_) => {
                 let text = "The answer could not be collected in time";
@@ -163,7 +242,8 @@ impl Shard {
                 let step = self.pulsar.waiting_for(opening.link);
                 let seconds = self.config.handshake_timeout.as_secs_f64();
                 let message = format!("The broker did not answer within {seconds} s: {step}");
-                self.refuse(now, key, &Refusal::new(504, message));
+                let refusal = Refusal::new(504, message).at(&opening.path);
+                self.refuse(now, key, &refusal);
             }
             Phase::Head | Phase::Open(_) => {
                 self.refuse(

@@ -7,6 +7,7 @@
 //! next completion or the timeout. It knows no descriptor, no clock and no field of any format.
 
 mod access_log;
+mod admission;
 mod broker;
 mod budget;
 mod client;
@@ -40,6 +41,7 @@ use crate::{
     timer::Timers,
 };
 use access_log::AccessLog;
+use admission::Admission;
 use budget::Lease;
 use client::Client;
 use deadlines::Timer;
@@ -79,6 +81,7 @@ pub struct Shard {
     publishes: Lease,
     draining: drain::State,
     access_log: AccessLog,
+    admission: Admission,
     /// What happened, by namespace.
     namespaces: Namespaces,
     /// Questions of clients to all shards that are open.
@@ -106,7 +109,8 @@ impl Shard {
             incomplete: Lease::new(budgets.incomplete),
             publishes: Lease::new(budgets.publishes),
             draining: drain::State::No,
-            access_log: AccessLog::new(),
+            access_log: AccessLog::new(config.logs_addresses),
+            admission: Admission::new(budgets.handshakes),
             namespaces: Namespaces::default(),
             questions: 0,
             config,
@@ -119,12 +123,16 @@ impl Shard {
     pub fn sharing(mut self, budgets: Budgets) -> Self {
         self.incomplete = Lease::new(budgets.incomplete);
         self.publishes = Lease::new(budgets.publishes);
+        self.admission = Admission::new(budgets.handshakes);
         self
     }
 
     /// A client connected. Its key names its socket from now on.
     pub fn handle_accepted(&mut self, now: Now, peer: SocketAddr, local: SocketAddr) -> SessionKey {
         let client = self.clients.insert(Client::new(now.mono, peer, local));
+        if let Some(client) = self.clients.get_mut(client) {
+            client.may_be_announced = self.config.proxy_protocol;
+        }
         self.arm_client(client, now.mono + self.config.handshake_timeout);
         if self.draining.is_on() {
             self.drain_client(now, client);
@@ -246,6 +254,7 @@ impl Shard {
             match timer {
                 Timer::Client(client) => self.client_timeout(now, client),
                 Timer::Stalled(client) => self.stalled_timeout(now, client),
+                Timer::Admission => self.admission_timeout(now),
                 Timer::Drain => self.drain_timeout(now),
             }
         }

@@ -7,7 +7,7 @@ use pulsar_ws_fast::{config::Config, ws::frame::Opcode};
 use super::world::{PRODUCER, World, frame};
 
 /// The lines that a test's clients cause, at the level that runs by default.
-fn lines(test: impl FnOnce()) -> Vec<String> {
+pub(super) fn lines(test: impl FnOnce()) -> Vec<String> {
     let (sender, receiver) = mpsc::channel();
     let subscriber = tracing_subscriber::fmt()
         .with_writer(move || Line(sender.clone()))
@@ -34,7 +34,7 @@ impl io::Write for Line {
     }
 }
 
-fn has(line: &str, words: &[&str]) {
+pub(super) fn has(line: &str, words: &[&str]) {
     for word in words {
         assert!(line.contains(word), "{word} in {line}");
     }

@@ -13,6 +13,7 @@ mod handshake;
 )]
 #[path = "../sim/proto.rs"]
 mod proto;
+mod proxies;
 mod statistics;
 #[allow(
     dead_code,

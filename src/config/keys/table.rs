@@ -202,29 +202,32 @@ const LISTENER: &[Key] = &[
         "maxConcurrentHttpRequests",
         Int,
         "1024",
-        Warned("handshakes are not limited in number; each has its own deadline"),
-        "HTTP requests worked on at a time, upgrades included",
+        Honoured,
+        "handshakes under way in the process, 0 and less is no limit; further ones wait their turn, and are told 503 \
+         when their time is over",
     ),
     key(
         "webServiceHaProxyProtocolEnabled",
         SecurityBoolean,
         "false",
-        Refused("the PROXY protocol"),
-        "clients come through a proxy that speaks the PROXY protocol",
+        Honoured,
+        "connections may begin with a header of the PROXY protocol, version 1 or 2, which names the client",
     ),
     key(
         "webServiceTrustXForwardedFor",
         Boolean,
         "false",
-        Warned("the log shows the address of the connection"),
-        "take the client's address from `Forwarded` and `X-Forwarded-For`",
+        Honoured,
+        "take the client's address in the log, and scheme and host of redirections, from `Forwarded` and \
+         `X-Forwarded-…`; only for a service that nobody reaches but through a proxy",
     ),
     key(
         "webServiceLogDetailedAddresses",
         Boolean,
         "",
-        Warned("the log shows the address of the connection"),
-        "log the addresses of proxies beside the client's",
+        Honoured,
+        "log the addresses of the proxy and of the service beside the client's; blank is `true` where one of the two \
+         keys above is set",
     ),
     key(
         "statusFilePath",

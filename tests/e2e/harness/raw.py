@@ -42,11 +42,23 @@ def request(port: int, path: str, method: str = "GET", headers: dict | None = No
         return stream.answer()
 
 
-class RawWebSocket:
-    """A WebSocket whose every frame is the test's own."""
+def exchange(port: int, data: bytes) -> bytes:
+    """Everything a service says to these bytes until it ends the connection."""
+    with Stream(port) as stream:
+        try:
+            stream.socket.sendall(data)
+            while True:
+                stream.more()
+        except (EOFError, ConnectionError):
+            return stream.pending
 
-    def __init__(self, port: int, path: str, headers: dict | None = None) -> None:
+
+class RawWebSocket:
+    """A WebSocket whose every frame is the test's own; `before` goes ahead of the request."""
+
+    def __init__(self, port: int, path: str, headers: dict | None = None, before: bytes = b"") -> None:
         self.stream = Stream(port)
+        self.stream.socket.sendall(before)
         key = base64.b64encode(os.urandom(16)).decode()
         self.stream.ask(path, "GET", UPGRADE | {"Sec-WebSocket-Key": key} | (headers or {}), "1.1")
         self.upgrade = self.stream.answer()
@@ -119,6 +131,7 @@ class Stream:
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
         self.pending = b""
+        self.is_head = False
 
     def __enter__(self) -> "Stream":
         return self
@@ -130,6 +143,7 @@ class Stream:
         self.socket.close()
 
     def ask(self, path: str, method: str, headers: dict, version: str) -> None:
+        self.is_head = method == "HEAD"
         lines = [f"{method} {path} HTTP/{version}"]
         lines += [f"{name}: {value}" for name, value in ({"Host": "localhost"} | headers).items() if value is not None]
         self.socket.sendall("\r\n".join([*lines, "", ""]).encode())
@@ -141,7 +155,7 @@ class Stream:
         answer = Answer(head, b"")
         if answer.status == 101:
             return answer
-        size = int(answer.headers.get("content-length", 0))
+        size = 0 if self.is_head else int(answer.headers.get("content-length", 0))
         return Answer(head, self.exactly(size))
 
     def frame(self) -> tuple[int, int, bytes]:
