@@ -74,6 +74,8 @@ pub struct Config {
     pub publishes_in_flight_bytes_max: usize,
     /// The same of all clients of the process, in bytes; then each may have one in flight.
     pub all_publishes_in_flight_bytes_max: usize,
+    /// The same; then publishes are refused. `None`: they never are.
+    pub publishes_memory_bytes_max: Option<usize>,
     /// Replies that one client has not read, in bytes; then its reads stop.
     pub replies_bytes_max: usize,
     /// Without progress for that long, a client that doesn't read its replies is closed with 1013.
@@ -130,6 +132,7 @@ impl Default for Config {
             drain_timeout: Duration::from_secs(10),
             publishes_in_flight_bytes_max: 64 * MIB,
             all_publishes_in_flight_bytes_max: 1024 * MIB,
+            publishes_memory_bytes_max: None,
             replies_bytes_max: 16 * MIB,
             replies_timeout: Duration::from_secs(30),
             held_deliveries_bytes_max: 8 * MIB,
@@ -301,6 +304,14 @@ impl Config {
             "webSocketMaxPublishBytesInFlightOfAll",
             &mut self.all_publishes_in_flight_bytes_max,
         );
+        // The client's own setting beats the one made of the service's.
+        let limit = |key, unit: usize| {
+            let number = settings.text(key)?.parse::<i64>().ok()?;
+            let number = usize::try_from(number).ok().filter(|&number| number > 0)?;
+            Some(number.saturating_mul(unit))
+        };
+        self.publishes_memory_bytes_max = limit("brokerClient_memoryLimitBytes", 1)
+            .or_else(|| limit("webSocketPulsarClientMemoryLimitInMB", MIB));
         bytes("webSocketMaxReplyBytes", &mut self.replies_bytes_max);
         bytes(
             "webSocketMaxHeldDeliveryBytes",

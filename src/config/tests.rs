@@ -530,6 +530,21 @@ fn the_bounds_of_this_service() {
     assert_eq!(config.unwrap(), expected);
 }
 
+#[test]
+fn the_memory_limit() {
+    let limit = |text: &str| with(text).unwrap().publishes_memory_bytes_max;
+    assert_eq!(limit(""), None);
+    assert_eq!(
+        limit("webSocketPulsarClientMemoryLimitInMB=3"),
+        Some(3 << 20)
+    );
+    assert_eq!(limit("webSocketPulsarClientMemoryLimitInMB=-1"), None);
+    assert_eq!(limit("brokerClient_memoryLimitBytes=5"), Some(5));
+    let both = "webSocketPulsarClientMemoryLimitInMB=3\nbrokerClient_memoryLimitBytes=";
+    assert_eq!(limit(&format!("{both}7")), Some(7));
+    assert_eq!(limit(&format!("{both}0")), Some(3 << 20));
+}
+
 /// The table's defaults, written into a file, are those of the code.
 #[test]
 fn the_table_says_the_defaults() {

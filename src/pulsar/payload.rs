@@ -318,6 +318,15 @@ pub(super) mod tests {
         );
     }
 
+    /// Java's deflater is asked for nothing, then.
+    #[test]
+    fn nothing_may_be_nothing_when_compressed() {
+        assert_eq!(
+            Scratch::new().decompress(Compression::Zlib, b"", 0),
+            Ok(&b""[..])
+        );
+    }
+
     #[test]
     fn a_size_that_lies_is_corrupt() {
         let content = b"hello hello hello hello".repeat(10);

@@ -13,10 +13,12 @@ use crate::config::Config;
 pub struct Budgets {
     /// For messages that have not arrived whole.
     pub(super) incomplete: Arc<Budget>,
-    /// For publishes in flight.
+    /// For publishes in flight, before clients have to wait.
     pub(super) publishes: Arc<Budget>,
     /// Handshakes, not bytes.
     pub(super) handshakes: Arc<Budget>,
+    /// For publishes in flight, before they are refused.
+    pub(super) memory: Option<Arc<Budget>>,
 }
 
 impl Budgets {
@@ -30,21 +32,33 @@ impl Budgets {
                 0 => usize::MAX,
                 max => max,
             })),
+            memory: config
+                .publishes_memory_bytes_max
+                .map(|bytes| Arc::new(Budget::new(bytes))),
         }
     }
 }
 
 /// What is not leased.
 #[derive(Debug)]
-pub(super) struct Budget(AtomicUsize);
+pub(super) struct Budget {
+    free: AtomicUsize,
+    /// Leased at a time.
+    portion: usize,
+}
 
 impl Budget {
-    const fn new(bytes: usize) -> Self {
-        Self(AtomicUsize::new(bytes))
+    /// A lease of a small budget is small: each shard keeps up to two portions that it doesn't use.
+    fn new(bytes: usize) -> Self {
+        const PORTION_BYTES_MAX: usize = 256 << 10;
+        Self {
+            free: AtomicUsize::new(bytes),
+            portion: (bytes / 64).clamp(1, PORTION_BYTES_MAX),
+        }
     }
 
     pub(super) fn take(&self, bytes: usize) -> bool {
-        self.0
+        self.free
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free| {
                 free.checked_sub(bytes)
             })
@@ -52,7 +66,7 @@ impl Budget {
     }
 
     pub(super) fn give(&self, bytes: usize) {
-        self.0.fetch_add(bytes, Ordering::Relaxed);
+        self.free.fetch_add(bytes, Ordering::Relaxed);
     }
 }
 
@@ -65,8 +79,6 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    const PORTION_BYTES: usize = 256 << 10;
-
     pub(super) const fn new(budget: Arc<Budget>) -> Self {
         Self {
             budget,
@@ -84,7 +96,8 @@ impl Lease {
     pub(super) fn set(&mut self, used: usize) {
         self.used = used;
         // One portion more is kept: use goes up and down around a boundary.
-        let enough = used.next_multiple_of(Self::PORTION_BYTES) + Self::PORTION_BYTES;
+        let portion = self.budget.portion;
+        let enough = used.next_multiple_of(portion) + portion;
         if self.leased > enough {
             self.budget.give(self.leased - enough);
             self.leased = enough;
@@ -96,7 +109,7 @@ impl Lease {
         let Some(missing) = self.used.checked_sub(self.leased) else {
             return true;
         };
-        for bytes in [missing.next_multiple_of(Self::PORTION_BYTES), missing] {
+        for bytes in [missing.next_multiple_of(self.budget.portion), missing] {
             if self.budget.take(bytes) {
                 self.leased += bytes;
                 return true;
@@ -130,7 +143,7 @@ mod tests {
         assert!(large.is_covered());
         let mut small = lease(&budget, MIB);
         assert!(small.is_covered());
-        small.set(7 * MIB / 4 + 1);
+        small.set(2 * MIB + 1);
         assert!(!small.is_covered(), "it is all leased");
         large.set(1);
         assert!(small.is_covered());

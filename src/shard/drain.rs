@@ -67,6 +67,7 @@ impl Shard {
                 if let Session::Producer(producer) = &open.session
                     && producer.in_flight() > 0
                 {
+                    self.pulsar.flush(now, open.session.link());
                     return;
                 }
                 open.ws.close(&mut client.outbox.bytes, GOING_AWAY, REASON);

@@ -75,6 +75,15 @@ impl Shard {
     }
 }
 
+/// Looks whether the process has memory for another publish, and has it refused if not. As in Java,
+/// one message may go beyond the limit.
+pub(super) fn check_memory(memory: &mut Option<Lease>, pulsar: &mut Pulsar) {
+    if let Some(memory) = memory {
+        memory.set(pulsar.publishes_bytes());
+        pulsar.set_memory_full(!memory.is_covered());
+    }
+}
+
 /// Whether the client's further messages have to wait: it does not read its replies, or as much of
 /// it is in flight as may be. One message more than the limit is always let in. When the process has
 /// used up its budget, one in flight is left to each client: its receipt lets the client go on.

@@ -5,7 +5,7 @@ use bytes::Buf;
 use super::{
     Shard,
     client::{Open, Phase},
-    flow::must_wait,
+    flow::{check_memory, must_wait},
     handshake,
 };
 use crate::{
@@ -118,6 +118,7 @@ impl Shard {
             let closing = match ws.next_message(&mut input, out) {
                 Ok(Some(Incoming::Text(text))) => {
                     client.visit.messages_in += 1;
+                    check_memory(&mut self.memory, &mut self.pulsar);
                     let command = dialect.read_command(*kind, text, &mut self.scratch);
                     let outcome = command.and_then(|command| {
                         let acknowledges = command.acknowledges();

@@ -79,6 +79,8 @@ pub struct Shard {
     incomplete: Lease,
     /// Bytes of publishes that have no receipt, of all clients.
     publishes: Lease,
+    /// The same, before publishes are refused; `None`: they never are.
+    memory: Option<Lease>,
     draining: drain::State,
     access_log: AccessLog,
     admission: Admission,
@@ -108,6 +110,7 @@ impl Shard {
             resumable: Vec::new(),
             incomplete: Lease::new(budgets.incomplete),
             publishes: Lease::new(budgets.publishes),
+            memory: budgets.memory.map(Lease::new),
             draining: drain::State::No,
             access_log: AccessLog::new(config.logs_addresses),
             admission: Admission::new(budgets.handshakes),
@@ -124,6 +127,7 @@ impl Shard {
         self.incomplete = Lease::new(budgets.incomplete);
         self.publishes = Lease::new(budgets.publishes);
         self.admission = Admission::new(budgets.handshakes);
+        self.memory = budgets.memory.map(Lease::new);
         self
     }
 
@@ -297,6 +301,9 @@ impl Shard {
             }
         }
         self.publishes.set(self.pulsar.publishes_bytes());
+        if let Some(memory) = &mut self.memory {
+            memory.set(self.pulsar.publishes_bytes());
+        }
         self.check_drained();
     }
 }

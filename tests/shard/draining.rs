@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pulsar_ws_fast::{config::Config, ws::frame::Opcode};
 
-use super::world::{CONSUMER, PRODUCER, World, count, frame};
+use super::world::{BATCHING, CONSUMER, PRODUCER, World, count, frame};
 
 const FAREWELL: &str = "the service is shutting down";
 
@@ -36,6 +36,21 @@ fn publishes_in_flight_get_their_receipts_first() {
     assert_eq!(world.closed(client), (1001, FAREWELL.to_owned()));
     assert_eq!(count(world.last(client), r#""result":"ok""#), 2);
     assert_eq!((world.drained, world.closes), (1, 2));
+}
+
+#[test]
+fn an_open_batch_is_sent_first() {
+    let mut world = World::new(Config::default());
+    let client = world.open(BATCHING);
+    world.publish(client, 1);
+    world.publish(client, 1);
+    assert_eq!(world.sends.len(), 0);
+    world.drain();
+    assert_eq!(world.sends.len(), 1);
+    assert!(!world.is_finished(client));
+    world.receipts(1);
+    assert_eq!(world.closed(client), (1001, FAREWELL.to_owned()));
+    assert_eq!(count(world.last(client), r#""result":"ok""#), 2);
 }
 
 #[test]

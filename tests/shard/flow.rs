@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pulsar_ws_fast::{config::Config, session::SessionKey, ws::frame::Opcode};
 
-use super::world::{CONSUMER, PRODUCER, World, count, frame, publish};
+use super::world::{BATCHING, CONSUMER, PRODUCER, World, count, frame, publish};
 
 #[test]
 fn publishes_in_flight_stop_the_reads_until_receipts_come() {
@@ -54,6 +54,56 @@ fn when_the_process_has_enough_in_flight_each_client_keeps_one() {
     for client in [busy, other] {
         assert_eq!(count(&world.written(client), r#""result":"ok""#), 5);
     }
+}
+
+#[test]
+fn a_batch_counts_before_it_is_sent() {
+    let mut world = World::new(Config {
+        publishes_in_flight_bytes_max: 3000,
+        ..Config::default()
+    });
+    let client = world.open(BATCHING);
+    for _ in 0..10 {
+        world.publish(client, 1000);
+    }
+    assert_eq!(world.sends.len(), 0);
+    assert!(!world.shard.reads_client(client));
+    for _ in 0..4 {
+        world.pass(Duration::from_secs(1));
+        let batches = world.sends.len();
+        world.receipts(batches);
+    }
+    assert!(world.shard.reads_client(client));
+    assert_eq!(count(&world.written(client), r#""result":"ok""#), 10);
+}
+
+#[test]
+fn without_memory_publishes_are_refused() {
+    let mut world = World::new(Config {
+        publishes_memory_bytes_max: Some(3000),
+        ..Config::default()
+    });
+    let busy = world.open(PRODUCER);
+    let other = world.open(BATCHING);
+    for client in [busy, other] {
+        for _ in 0..5 {
+            world.publish(client, 1000);
+        }
+    }
+    assert_eq!(world.sends.len(), 3, "the last one may exceed the bound");
+    let full = "org.apache.pulsar.client.api.PulsarClientException$MemoryBufferIsFullError: Client memory buffer is full";
+    assert_eq!(count(&world.written(busy), full), 2);
+    assert_eq!(count(&world.written(other), full), 5);
+    world.receipts(1);
+    world.publish(other, 1000);
+    world.publish(other, 1000);
+    world.pass(Duration::from_secs(1));
+    let batches = world.sends.len();
+    world.receipts(batches);
+    let replies = world.written(other);
+    assert_eq!(count(&replies, r#""result":"ok""#), 1);
+    assert_eq!(count(&replies, full), 1);
+    assert_eq!(count(&world.written(busy), r#""result":"ok""#), 3);
 }
 
 /// A producer whose replies are not read, paused by them, with a write under way.

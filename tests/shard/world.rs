@@ -16,6 +16,8 @@ use pulsar_ws_fast::{
 use super::{agree::agree, wire};
 
 pub(crate) const PRODUCER: &str = "/ws/v2/producer/persistent/public/default/t";
+pub(crate) const BATCHING: &str =
+    "/ws/v2/producer/persistent/public/default/t?batchingEnabled=true&batchingMaxPublishDelay=1000";
 pub(crate) const CONSUMER: &str = "/ws/v2/consumer/persistent/public/default/t/s";
 
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];

@@ -373,14 +373,14 @@ const BROKER_CLIENT: &[Key] = &[
         "brokerClient_memoryLimitBytes",
         Long,
         "0",
-        Warned("publishes in flight are bounded for each client"),
-        "bytes of publishes without receipt, of the whole process",
+        Honoured,
+        "bytes of publishes without receipt, of the whole process; then further ones are refused. 0: no limit",
     ),
     key(
         "webSocketPulsarClientMemoryLimitInMB",
         Int,
         "0",
-        Warned("publishes in flight are bounded for each client"),
+        Honoured,
         "the same in MiB",
     ),
     key(

@@ -489,7 +489,7 @@ fn what_is_too_large_when_compressed_is_told_so() {
         noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         Some(char::from(b'0' + u8::try_from(noise >> 26).unwrap()))
     })
-    .take((20 << 20) / 3)
+    .take((5 << 20) + 1000)
     .collect();
     for (batching, expected) in [
         (
@@ -504,7 +504,7 @@ fn what_is_too_large_when_compressed_is_told_so() {
         let mut world = World::new(usize::MAX);
         let (link, key) = world.producer_of(&producer::Spec {
             batching,
-            compression: Compression::Zlib,
+            compression: Compression::Lz4,
             ..spec()
         });
         let text = backend(world.publish(link, &noise).unwrap_err());
