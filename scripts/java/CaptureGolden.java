@@ -68,6 +68,7 @@ public final class CaptureGolden {
                 capture.readers();
                 capture.endOfTopic();
                 capture.keepAlive();
+                capture.sentBatches();
             }
             case "entry-metadata" -> capture.entryMetadata();
             default -> throw new IllegalArgumentException(args[2]);
@@ -242,6 +243,34 @@ public final class CaptureGolden {
     private Producer<byte[]> batching(String topic, String name, CompressionType compression) throws Exception {
         return producer(topic).producerName(name).compressionType(compression).enableBatching(true)
                 .batchingMaxPublishDelay(1, TimeUnit.HOURS).batcherBuilder(BatcherBuilder.DEFAULT).create();
+    }
+
+    /** What a batching producer of the service sends; the service knows no tombstones. */
+    private void sentBatches() throws Exception {
+        String topic = TOPIC + "-sent-batches";
+        for (CompressionType compression : CompressionType.values()) {
+            String name = compression.name().toLowerCase();
+            Producer<byte[]> producer = step("aside-producer", () -> batching(topic, "sends-" + name, compression));
+            step("send-batch-" + name, () -> {
+                producer.newMessage().value(bytes("one ".repeat(10))).key("k1").property("a", "1").property("b", "")
+                        .replicationClusters(List.of("standalone", "other")).sendAsync();
+                producer.newMessage().value(bytes("two ".repeat(20))).eventTime(7L).sendAsync();
+                producer.newMessage().value(bytes("")).key("").eventTime(-1L).sendAsync();
+                producer.newMessage().value(bytes("four")).property("ü", "é").sendAsync();
+                return run(producer::flush);
+            });
+            step("send-batch-of-one-" + name, () -> {
+                producer.newMessage().value(bytes("one ".repeat(10))).key("k1").property("a", "1").eventTime(7L)
+                        .replicationClusters(List.of("standalone")).sendAsync();
+                return run(producer::flush);
+            });
+            step("send-batch-bare-" + name, () -> {
+                producer.newMessage().value(bytes("a")).sendAsync();
+                producer.newMessage().value(bytes("b")).sendAsync();
+                return run(producer::flush);
+            });
+            step("aside-close", () -> run(producer::close));
+        }
     }
 
     private void batchAcks() throws Exception {

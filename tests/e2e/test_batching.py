@@ -284,3 +284,28 @@ def until(connect, seconds: float = 10):
         except Exception:  # noqa: BLE001 - whatever the client's library makes of a 409
             assert time.monotonic() < deadline
             time.sleep(0.1)
+
+
+@pytest.mark.ours_only("Java never answers")
+def test_numbers_below_zero(service, topic):
+    with batching(service, topic, batchingMaxMessages=3, initialSequenceId=-5) as producer:
+        for number in range(9):
+            send(producer, number)
+        assert places(producer.several(9)) == [(entry, index) for entry in range(3) for index in range(3)]
+
+
+def test_memory_is_limited(start, broker, topic):
+    service = start(broker, brokerServiceUrl=broker.url, brokerClient_memoryLimitBytes=5000)
+    with batching(service, topic, batchingMaxMessages=2) as producer, service.producer(topic) as other:
+        send(producer, 0, bytes(8000))
+        producer.nothing(0.2)
+        other.send({"payload": "eA==", "context": "refused"})
+        assert other.json() == {
+            "result": "send-error:8", "errorMsg": f"{PREFIX}MemoryBufferIsFullError: Client memory buffer is full",
+            "context": "refused", "errorCode": 0, "schemaVersion": 0,
+        }
+        other.send({"payload": "*"})
+        assert other.json()["result"] == "send-error:7", "looked at before"
+    with service.producer(topic) as other:
+        for _ in range(5):
+            other.publish(bytes(20_000))

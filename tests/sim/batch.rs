@@ -1,6 +1,6 @@
 //! Entries as other producers in the world make them: batched, compressed, or neither.
 
-use std::io::Write;
+use std::io::{Read, Write};
 
 use prost::Message;
 
@@ -108,4 +108,24 @@ fn compress(kind: i32, plain: &[u8]) -> Vec<u8> {
             .expect("small"),
         _ => plain.to_vec(),
     }
+}
+
+/// What [`compress`] does, undone.
+pub(crate) fn decompress(kind: i32, compressed: &[u8], size: usize) -> Vec<u8> {
+    let plain = match kind {
+        1 => lz4_flex::block::decompress(compressed, size).expect("LZ4"),
+        2 => {
+            let mut plain = Vec::new();
+            let mut decoder = flate2::read::ZlibDecoder::new(compressed);
+            decoder.read_to_end(&mut plain).expect("ZLIB");
+            plain
+        }
+        3 => zstd::bulk::decompress(compressed, size).expect("ZSTD"),
+        4 => snap::raw::Decoder::new()
+            .decompress_vec(compressed)
+            .expect("SNAPPY"),
+        _ => panic!("compression {kind}"),
+    };
+    assert_eq!(plain.len(), size, "as large as is told");
+    plain
 }

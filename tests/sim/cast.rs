@@ -4,7 +4,7 @@ use super::{
     actor::{Actor, Role},
     broker::PARTITIONED,
     consumer::Consumer,
-    judge::{Consuming, Producing},
+    judge::{BATCH_MAX, Consuming, Producing},
     partitions::{Partitions, Target},
     producer::Producer,
     reader::{Reader, after},
@@ -57,8 +57,17 @@ impl Run {
                 if rng.one_in(3) {
                     producing.first_sequence_id = rng.next() % 1000;
                     let initial = i128::from(producing.first_sequence_id) - 1;
-                    target += &format!("initialSequenceId={initial}");
+                    target += &format!("initialSequenceId={initial}&");
                 }
+                if rng.one_in(2) {
+                    let messages = rng.range(1..usize::try_from(BATCH_MAX).expect("small") + 1);
+                    target += &format!(
+                        "batchingEnabled=true&batchingMaxMessages={messages}&batchingMaxPublishDelay={}&",
+                        rng.range(1..300)
+                    );
+                }
+                let compression = rng.pick(&["NONE", "NONE", "LZ4", "ZLIB", "ZSTD", "SNAPPY"]);
+                target += &format!("compressionType={compression}&");
                 world.judge.producing.insert(name.clone(), producing);
                 let role = Producer::new(publishes_to, rng.range(1..120), rng.one_in(8));
                 Actor::new(name, &target, Role::Producer(role))

@@ -23,6 +23,9 @@ enum Awaited {
     Encoding,
 }
 
+/// An entry, and a place in it where it is a batch.
+type Place = ((u64, u64), Option<i32>);
+
 /// One publishing session.
 #[derive(Debug)]
 pub(crate) struct Producer {
@@ -34,8 +37,8 @@ pub(crate) struct Producer {
     awaited: BTreeMap<usize, Awaited>,
     /// Replies to what was not even JSON carry no context.
     nonsense: usize,
-    /// The number whose `ok` came last, and its id, by topic: each partition is one.
-    newest: BTreeMap<usize, (usize, (u64, u64))>,
+    /// The number whose `ok` came last, its entry and the place in it, by topic: each partition is one.
+    newest: BTreeMap<usize, (usize, Place)>,
 }
 
 impl Producer {
@@ -87,6 +90,8 @@ impl Producer {
         let mut content = content(number, name, self.large, rng);
         if rng.one_in(6) {
             content.deliver_at = Some(1_700_000_000_000);
+        }
+        if rng.one_in(4) {
             content.replicate_to = vec!["here".into(), "there".into()];
         }
         let mut payload = base64(&content.payload);
@@ -113,6 +118,8 @@ impl Producer {
         }
         if let Some(at) = content.deliver_at {
             message["deliverAt"] = json!(at);
+        }
+        if !content.replicate_to.is_empty() {
             message["replicationClusters"] = json!(content.replicate_to);
         }
         ws.text(rng, &message.to_string());
@@ -161,10 +168,11 @@ impl Producer {
             ledger_id: data.ledger_id,
             entry_id: data.entry_id,
             partition: data.partition,
+            batch_index: data.batch_index,
             batch_size: Some(0),
             ..MessageIdData::default()
         };
-        assert_eq!(data, canonical, "an unbatched id");
+        assert_eq!(data, canonical, "a producer's id");
         assert_eq!(base64(&canonical.encode_to_vec()), id, "in Java's encoding");
         let published = &scene.judge.producing[name].published[number];
         let index = match (&mut self.target, data.partition) {
@@ -177,10 +185,18 @@ impl Producer {
         let topic = &scene.broker.topics[index];
         let entry = topic.find(&data).expect("ok means stored");
         let entry = &topic.entries[entry];
-        assert_eq!(entry.messages[0], *published, "{name}: {number} is stored");
-        if let Some((before, id)) = self.newest.insert(index, (number, entry.id)) {
+        assert_eq!(
+            data.batch_index.is_some(),
+            entry.batched,
+            "{name}: {id}"
+        );
+        let place = data.batch_index.unwrap_or(0);
+        let stored = &entry.messages[usize::try_from(place).expect("an index")];
+        assert_eq!(stored, published, "{name}: {number} is stored");
+        let place = (entry.id, data.batch_index);
+        if let Some((before, last)) = self.newest.insert(index, (number, place)) {
             assert!(before < number, "{name}: ok of {number} after {before}");
-            assert!(id < entry.id, "{name}: ids ascend");
+            assert!(last < place, "{name}: ids ascend");
         }
     }
 

@@ -63,6 +63,8 @@ pub(crate) struct MessageMetadata {
     pub(crate) partition_key_b64_encoded: Option<bool>,
     #[prost(int64, optional, tag = "19")]
     pub(crate) deliver_at_time: Option<i64>,
+    #[prost(uint64, optional, tag = "24")]
+    pub(crate) highest_sequence_id: Option<u64>,
     #[prost(bool, optional, tag = "25")]
     pub(crate) null_value: Option<bool>,
 }
@@ -134,11 +136,13 @@ commands! {
         producer_id: uint64, required, "1", u64;
         sequence_id: uint64, required, "2", u64;
         num_messages: int32, optional, "3", Option<i32>;
+        highest_sequence_id: uint64, optional, "6", Option<u64>;
     }
     SendReceipt {
         producer_id: uint64, required, "1", u64;
         sequence_id: uint64, required, "2", u64;
         message_id: message, optional, "3", Option<MessageIdData>;
+        highest_sequence_id: uint64, optional, "4", Option<u64>;
     }
     Deliver {
         consumer_id: uint64, required, "1", u64;

@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use prost::Message;
 
 use super::{
+    batch::decompress,
     broker::{Broker, Lane, PRODUCER_BUSY, Producer, SERVICE_NOT_READY},
     judge::Judge,
     topic::{Content, Entry, Handle},
-    wire::{self, BaseCommand, Body, KeyValue, MessageIdData, MessageMetadata},
+    wire::{
+        self, BaseCommand, Body, KeyValue, MessageIdData, MessageMetadata, SingleMessageMetadata,
+    },
 };
 
 impl Broker {
@@ -74,34 +77,34 @@ impl Broker {
                 .is_none_or(|last| last < send.sequence_id),
             "sequence ids ascend"
         );
-        producer.last_sequence_id = Some(send.sequence_id);
-        assert_eq!(send.num_messages.unwrap_or(1), 1, "unbatched");
-        assert!(metadata.num_messages_in_batch.is_none(), "unbatched");
-        let size = metadata.uncompressed_size.map(|size| size as usize);
-        assert_eq!(size, Some(body.payload.len()), "uncompressed size");
+        let messages = contents(&metadata, &body);
+        let highest = send.sequence_id + messages.len() as u64 - 1;
+        producer.last_sequence_id = Some(highest);
+        let batched = messages.len() > 1;
+        let several = i32::try_from(messages.len())
+            .ok()
+            .filter(|messages| *messages > 1);
+        assert_eq!(send.num_messages, several, "as many as are told");
+        assert_eq!(metadata.num_messages_in_batch, several, "told twice");
+        let last = batched.then_some(highest);
+        assert_eq!(send.highest_sequence_id, last, "and the last one");
+        assert_eq!(metadata.highest_sequence_id, last, "twice, too");
         assert!(
             metadata.publish_time <= self.wall_ms && metadata.publish_time + 600_000 > self.wall_ms,
             "publish time {}, now {}",
             metadata.publish_time,
             self.wall_ms
         );
-        let content = Content {
-            payload: body.payload.clone(),
-            key: metadata.partition_key,
-            properties: properties(metadata.properties),
-            event_time: metadata.event_time,
-            deliver_at: metadata.deliver_at_time,
-            replicate_to: metadata.replicate_to,
-            is_null: metadata.null_value.unwrap_or(false),
-        };
-        judge.stored(producer.topic, &producer.name, send.sequence_id, &content);
+        for (sequence_id, content) in (send.sequence_id..).zip(&messages) {
+            judge.stored(producer.topic, &producer.name, sequence_id, content);
+        }
         let topic = &mut self.topics[producer.topic];
         let id = topic.next_id();
         topic.entries.push(Entry {
             id,
             body,
-            messages: vec![content],
-            batched: false,
+            messages,
+            batched,
             publish_time: metadata.publish_time,
         });
         producer.receipts.push_back(wire::SendReceipt {
@@ -112,6 +115,7 @@ impl Broker {
                 entry_id: id.1,
                 ..MessageIdData::default()
             }),
+            highest_sequence_id: last,
         });
     }
 
@@ -133,6 +137,56 @@ impl Broker {
         }
         self.succeed(handle.0, request_id);
     }
+}
+
+/// The messages of an entry as the broker would have to hand them out.
+fn contents(metadata: &MessageMetadata, body: &Body) -> Vec<Content> {
+    let size = metadata.uncompressed_size.map(|size| size as usize);
+    let compression = metadata.compression.unwrap_or(0);
+    let plain = match (compression, size) {
+        (0, _) => body.payload.clone(),
+        (_, size) => decompress(compression, &body.payload, size.expect("a size")),
+    };
+    let Some(messages) = metadata.num_messages_in_batch else {
+        assert_eq!(size, Some(plain.len()), "uncompressed size");
+        return vec![Content {
+            payload: plain,
+            key: metadata.partition_key.clone(),
+            properties: properties(metadata.properties.clone()),
+            event_time: metadata.event_time,
+            deliver_at: metadata.deliver_at_time,
+            replicate_to: metadata.replicate_to.clone(),
+            is_null: metadata.null_value.unwrap_or(false),
+        }];
+    };
+    assert!(metadata.properties.is_empty() && metadata.deliver_at_time.is_none());
+    assert_eq!(size.is_some(), compression > 0, "a size of what is smaller");
+    let mut rest = &plain[..];
+    let contents: Vec<_> = (metadata.sequence_id..)
+        .take(usize::try_from(messages).expect("some"))
+        .map(|sequence_id| {
+            let (len, tail) = rest.split_at(4);
+            let len = u32::from_be_bytes(len.try_into().expect("four")) as usize;
+            let (single, tail) = tail.split_at(len);
+            let single = SingleMessageMetadata::decode(single).expect("metadata");
+            assert_eq!(single.sequence_id, Some(sequence_id), "numbers count up");
+            let len = usize::try_from(single.payload_size).expect("a size");
+            let (payload, tail) = tail.split_at(len);
+            rest = tail;
+            Content {
+                payload: payload.to_vec(),
+                key: single.partition_key,
+                properties: properties(single.properties),
+                event_time: single.event_time,
+                deliver_at: None,
+                replicate_to: metadata.replicate_to.clone(),
+                is_null: single.null_value.unwrap_or(false),
+            }
+        })
+        .collect();
+    assert!(rest.is_empty(), "nothing behind the last message");
+    assert_eq!(metadata.partition_key, contents[0].key, "the first one's");
+    contents
 }
 
 pub(crate) fn properties(pairs: Vec<KeyValue>) -> BTreeMap<String, String> {

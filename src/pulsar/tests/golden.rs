@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::pulsar::{
+    batch::{Batch, Destination},
     command::{Send, SendReceipt},
+    outbox::{Outbox, Segments},
+    payload,
     proto::{CommandConnect, CommandPartitionedTopicMetadata},
 };
 
@@ -73,7 +76,7 @@ fn written_again(captured: &[u8], publish: &Publish<'_>, deliver_at_ms: Option<i
     out
 }
 
-fn payload(captured: &[u8]) -> String {
+fn content_of(captured: &[u8]) -> String {
     let stored = Stored::parse(Frame::parse(captured).unwrap().rest).unwrap();
     String::from_utf8(stored.payload.to_vec()).unwrap()
 }
@@ -98,23 +101,11 @@ fn sends_are_the_java_clients_to_the_byte() {
     ];
     for name in files {
         for captured in frames(&golden(name), "client", "SEND") {
-            let content = payload(&captured);
+            let content = content_of(&captured);
             let stored = Frame::parse(&captured).unwrap().rest;
             let metadata = Stored::parse(stored).unwrap().metadata;
             let given = Given::read(metadata);
-            let publish = Publish {
-                key: given.key.as_deref(),
-                properties: Strings {
-                    text: &given.properties.0,
-                    ends: &given.properties.1,
-                },
-                replication_clusters: (!given.clusters.1.is_empty()).then_some(Strings {
-                    text: &given.clusters.0,
-                    ends: &given.clusters.1,
-                }),
-                event_time_ms: given.event_time,
-                ..publish(&content)
-            };
+            let publish = given.publish(&content);
             let ours = written_again(&captured, &publish, given.deliver_at);
             assert_eq!(ours, captured, "{name}");
             checked += 1;
@@ -134,6 +125,22 @@ struct Given {
 }
 
 impl Given {
+    fn publish<'a>(&'a self, content: &'a str) -> Publish<'a> {
+        Publish {
+            key: self.key.as_deref(),
+            properties: Strings {
+                text: &self.properties.0,
+                ends: &self.properties.1,
+            },
+            replication_clusters: (!self.clusters.1.is_empty()).then_some(Strings {
+                text: &self.clusters.0,
+                ends: &self.clusters.1,
+            }),
+            event_time_ms: self.event_time,
+            ..publish(content)
+        }
+    }
+
     fn read(metadata: &[u8]) -> Self {
         fn push(strings: &mut (Vec<u8>, Vec<u32>), string: &[u8]) {
             strings.0.extend(string);
@@ -158,6 +165,115 @@ impl Given {
             }
         }
         given
+    }
+}
+
+/// A message of a captured batch, and its content.
+fn singles(batch: &[u8], clusters: &(Vec<u8>, Vec<u32>)) -> Vec<(Given, Vec<u8>)> {
+    let mut rest = batch;
+    let mut singles = Vec::new();
+    while let Some((len, tail)) = rest.split_first_chunk() {
+        let (single, tail) = tail.split_at(u32::from_be_bytes(*len) as usize);
+        let size = usize::try_from(varint(single, 3)).unwrap();
+        let (payload, tail) = tail.split_at(size);
+        rest = tail;
+        // What both kinds of metadata have goes by other numbers in the other.
+        let mut metadata = Vec::new();
+        for field in fields(single) {
+            match field {
+                (1, Field::Bytes(pair)) => put_bytes(&mut metadata, 4, pair),
+                (2, Field::Bytes(key)) => put_bytes(&mut metadata, 6, key),
+                (5, Field::Varint(time)) => put_uint(&mut metadata, 12, time),
+                (3 | 6 | 8, Field::Varint(_)) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        let mut given = Given::read(&metadata);
+        given.clusters.clone_from(clusters);
+        singles.push((given, payload.to_vec()));
+    }
+    singles
+}
+
+/// A captured entry made again from what its messages hold: command, metadata, and the payload
+/// uncompressed.
+fn batch_written_again(captured: &[u8], compression: Compression) -> [[Vec<u8>; 3]; 2] {
+    let parts = |frame: &[u8]| {
+        let frame = Frame::parse(frame).unwrap();
+        let stored = Stored::parse(frame.rest).unwrap();
+        let size = fields(stored.metadata).into_iter().find(|(n, _)| *n == 9);
+        let mut scratch = payload::Scratch::new();
+        let payload = match size {
+            Some((_, Field::Varint(size))) => scratch
+                .decompress(compression, stored.payload, u32::try_from(size).unwrap())
+                .unwrap(),
+            _ => stored.payload,
+        };
+        [frame.body, stored.metadata, payload].map(<[u8]>::to_vec)
+    };
+    let theirs = parts(captured);
+    let [body, metadata, content] = &theirs;
+    let given = Given::read(metadata);
+    let is_batch = fields(metadata).iter().any(|(number, _)| *number == 11);
+    let all = if is_batch {
+        singles(content, &given.clusters)
+    } else {
+        vec![(given, content.clone())]
+    };
+    let Some((1, Field::Bytes(name))) = fields(metadata).into_iter().next() else {
+        panic!("the name comes first");
+    };
+    let (mut outbox, mut segments) = (Outbox::default(), Segments::default());
+    let mut batch = Batch::new(producer::Batching {
+        messages_max: None,
+        delay: Duration::from_secs(1),
+        pending_max: None,
+    });
+    for (sequence_id, (given, content)) in (varint(body, 2)..).zip(&all) {
+        let content = String::from_utf8(content.clone()).unwrap();
+        let publish = given.publish(&content);
+        let send = Send {
+            producer_id: varint(body, 1),
+            producer_name: std::str::from_utf8(name).unwrap(),
+            sequence_id,
+            publish_time_ms: varint(metadata, 3),
+            deliver_at_ms: None,
+            compression,
+            publish: &publish,
+        };
+        batch.add(Instant(1), &send, &mut segments).unwrap();
+    }
+    let closed = batch.close(Destination {
+        producer_id: varint(body, 1),
+        compression,
+        message_bytes_max: 5 << 20,
+        outbox: &mut outbox,
+        segments: &mut segments,
+        compressor: &mut payload::Compressor::default(),
+    });
+    assert!(closed.is_some());
+    let ours = outbox.take(&mut segments).unwrap();
+    [parts(&ours), theirs]
+}
+
+#[test]
+fn batches_are_the_java_clients_to_the_byte() {
+    for (name, compression) in [
+        ("none", Compression::None),
+        ("lz4", Compression::Lz4),
+        ("zlib", Compression::Zlib),
+        ("zstd", Compression::Zstd),
+        ("snappy", Compression::Snappy),
+    ] {
+        for kind in ["", "of-one-", "bare-"] {
+            let name = format!("send-batch-{kind}{name}");
+            let captured = one(&name, "client", "SEND");
+            let [ours, theirs] = batch_written_again(&captured, compression);
+            assert_eq!(ours, theirs, "{name}");
+        }
+        let captured = one(&format!("compressed-{name}"), "client", "SEND");
+        let [ours, theirs] = batch_written_again(&captured, compression);
+        assert_eq!(ours, theirs, "compressed alone, {name}");
     }
 }
 
