@@ -435,7 +435,10 @@ impl WebSocket {
                 self.close_received = true;
                 if !self.close_sent {
                     self.close_sent = true;
-                    frame::write_control(out, Opcode::Close, &self.control);
+                    match code {
+                        Some(code) => frame::write_close(out, code, reason),
+                        None => frame::write_control(out, Opcode::Close, &[]),
+                    }
                 }
                 Ok(Found::Closed)
             }

@@ -217,6 +217,15 @@ fn close_is_echoed_and_ends_everything() {
 }
 
 #[test]
+fn a_close_reason_cut_within_a_character_ends_before_it() {
+    let reason = [&b"x".repeat(121)[..], b"\xe2\x82"].concat();
+    let (seen, out) = outcome(&closing(1000, &reason));
+    assert_eq!(seen, [Seen::Closed(Some(1000), "x".repeat(121))]);
+    assert_eq!(out, [b"\x88\x7b\x03\xe8", &b"x".repeat(121)[..]].concat());
+    assert_eq!(broken(&closing(1000, b"\xe2\x82x")).0, 1007);
+}
+
+#[test]
 fn our_own_close_is_sent_once_and_is_the_last_word() {
     let mut driven = Driven::new();
     driven.machine.close(&mut driven.out, 1001, "bye");
