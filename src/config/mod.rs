@@ -62,6 +62,8 @@ pub struct Config {
     pub text_frame_bytes_max: usize,
     /// Silence of a client after which its session is closed.
     pub idle_timeout: Duration,
+    /// Between pings to a client; `None` sends none.
+    pub ping_interval: Option<Duration>,
     /// From accept to the answer to the upgrade.
     pub handshake_timeout: Duration,
     /// How long a closed socket may take, without progress, to accept its last bytes and to close
@@ -127,6 +129,7 @@ impl Default for Config {
             cluster_name: "standalone".to_owned(),
             text_frame_bytes_max: MIB,
             idle_timeout: Duration::from_secs(300),
+            ping_interval: None,
             handshake_timeout: Duration::from_secs(10),
             linger_timeout: Duration::from_secs(2),
             drain_timeout: Duration::from_secs(10),
@@ -348,6 +351,9 @@ impl Config {
         // 0 and less keep Jetty's own idle timeout, which is the default; they don't switch it off.
         if let Some(millis @ 1..) = settings.int("webSocketSessionIdleTimeoutMillis") {
             self.idle_timeout = Duration::from_millis(u64::from(millis.unsigned_abs()));
+        }
+        if let Some(seconds @ 1..) = settings.int("webSocketPingDurationSeconds") {
+            self.ping_interval = Some(Duration::from_secs(u64::from(seconds.unsigned_abs())));
         }
         if let Some(seconds) = settings.int("brokerClient_keepAliveIntervalSeconds") {
             self.keep_alive_interval =

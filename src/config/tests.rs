@@ -491,6 +491,19 @@ fn a_bad_command_line_is_refused() {
 }
 
 #[test]
+fn pings_are_sent_when_asked_for() {
+    for none in [
+        "",
+        "webSocketPingDurationSeconds=0",
+        "webSocketPingDurationSeconds=-1",
+    ] {
+        assert_eq!(with(none).unwrap().ping_interval, None, "{none}");
+    }
+    let config = with("webSocketPingDurationSeconds=7").unwrap();
+    assert_eq!(config.ping_interval, Some(Duration::from_secs(7)));
+}
+
+#[test]
 fn keys_without_effect_are_noticed_once() {
     let config = with("webSocketPingDurationSeconds=30\nwebSocketPingDurationSeconds=31");
     assert_eq!(

@@ -42,6 +42,8 @@ pub(super) struct Client {
     pub(super) incomplete_bytes: usize,
     /// When bytes last came or went.
     pub(super) active: Instant,
+    /// Pings since it was last heard of.
+    pub(super) pings: u8,
     /// When [`super::Timer::Client`] fires; one that fires earlier or later means nothing.
     pub(super) armed: Option<Instant>,
     /// It stands in the shard's list of clients that may go on.
@@ -84,6 +86,8 @@ pub(super) struct Open {
     pub(super) dialect: Dialect,
     pub(super) kind: EndpointKind,
     pub(super) ws: WebSocket,
+    /// When it is pinged next; never, where pings are off.
+    pub(super) ping_at: Option<Instant>,
     pub(super) session: Session,
     /// For statistics.
     pub(super) counted: Counted,
@@ -106,6 +110,7 @@ impl Client {
             paused: false,
             incomplete_bytes: 0,
             active: now,
+            pings: 0,
             armed: None,
             resumable: false,
             stalled_since: None,

@@ -1,16 +1,22 @@
-//! What becomes due for a client: its handshake, its idleness, its replies that nobody reads.
+//! What becomes due for a client: its handshake, its pings, its idleness, its replies that nobody reads.
 
 use super::{Shard, client::Phase};
 use crate::{
     session::SessionKey,
     timer::{Instant, Now},
-    ws::frame::close_code,
+    ws::frame::{self, close_code},
 };
+
+/// What pings carry, as with the Java service.
+const PING: &[u8] = b"PING";
+
+/// So many pings in a row may go without a sign of life.
+const PINGS_UNANSWERED_MAX: u8 = 3;
 
 /// Deadlines of the shard itself; those of the backend are kept there.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Timer {
-    /// The handshake's deadline; afterwards, a look at how long the client has been idle.
+    /// The handshake's deadline; afterwards, a ping or a look at how long the client has been idle.
     Client(SessionKey),
     /// A client that does not read what it is told is given up unless it made progress.
     Stalled(SessionKey),
@@ -31,7 +37,7 @@ impl Shard {
         }
     }
 
-    /// A client's deadline: the handshake's, or a look at its idleness.
+    /// A client's deadline: the handshake's, a ping, or a look at its idleness.
     pub(super) fn client_timeout(&mut self, now: Now, key: SessionKey) {
         let Some(client) = self.clients.get_mut(key) else {
             return;
@@ -42,10 +48,14 @@ impl Shard {
         client.armed = None;
         match &mut client.phase {
             Phase::Open(open) => {
+                if open.ping_at.is_some_and(|at| at <= now.mono) {
+                    return self.ping(now, key);
+                }
                 let idle = self.config.idle_timeout;
                 let deadline = client.active + idle;
                 if now.mono < deadline {
-                    return self.arm_client(key, deadline);
+                    let next = open.ping_at.map_or(deadline, |at| at.min(deadline));
+                    return self.arm_client(key, next);
                 }
                 let silent = now.mono.since(client.active).as_millis();
                 let reason = format!(
@@ -59,6 +69,43 @@ impl Shard {
             Phase::Head | Phase::Opening(_) | Phase::Asking(_) => {
                 self.handshake_timeout(now, key);
             }
+        }
+    }
+
+    /// Pings a client, unless it left too many pings without any word: then it is gone, whatever its socket says.
+    ///
+    /// While bytes wait to be written none is sent: it would only wait behind them, and whether they are taken is
+    /// watched by the idle timeout. A client that is not read for now can't be heard, so it owes nothing.
+    fn ping(&mut self, now: Now, key: SessionKey) {
+        let Some(client) = self.clients.get_mut(key) else {
+            return;
+        };
+        let Phase::Open(open) = &mut client.phase else {
+            return;
+        };
+        if client.pings >= PINGS_UNANSWERED_MAX {
+            let reason = format!("No answer to {PINGS_UNANSWERED_MAX} pings");
+            let out = &mut client.outbox.bytes;
+            open.ws.close(out, close_code::GOING_AWAY, &reason);
+            return self.finish(now, key);
+        }
+        let next = self
+            .config
+            .ping_interval
+            .map(|interval| now.mono + interval);
+        open.ping_at = next;
+        if client.outbox.len() == 0 {
+            client.pings = if client.paused { 0 } else { client.pings + 1 };
+            self.buffers.provide(&mut client.outbox);
+            frame::write_ping(&mut client.outbox.bytes, PING);
+            self.announce(now, key);
+        }
+        let idle = self
+            .clients
+            .get(key)
+            .map(|client| client.active + self.config.idle_timeout);
+        if let Some(deadline) = next.into_iter().chain(idle).min() {
+            self.arm_client(key, deadline);
         }
     }
 

@@ -203,12 +203,21 @@ impl Shard {
             ws: WebSocket::new(limits),
             session: Session::new(&opening.spec, opening.link),
             counted: Counted::new(now, opening.spec, &mut self.namespaces),
+            ping_at: self
+                .config
+                .ping_interval
+                .map(|interval| now.mono + interval),
         }));
         client.active = now.mono;
         self.access_log.opened(now.mono, client);
         self.announce(now, key);
         self.leave_place(standing);
-        self.arm_client(key, now.mono + self.config.idle_timeout);
+        let idle = self.config.idle_timeout;
+        let first_look = self
+            .config
+            .ping_interval
+            .map_or(idle, |interval| interval.min(idle));
+        self.arm_client(key, now.mono + first_look);
         self.may_resume(key);
     }
 

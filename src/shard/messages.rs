@@ -32,6 +32,7 @@ impl Shard {
             return;
         };
         client.active = now.mono;
+        client.pings = 0;
         client.visit.bytes_in += bytes.len() as u64;
         if client.unparsed.is_empty() {
             let done = self.client_input(now, key, bytes);
@@ -114,6 +115,7 @@ impl Shard {
                 ws,
                 session,
                 counted,
+                ..
             } = &mut **open;
             let closing = match ws.next_message(&mut input, out) {
                 Ok(Some(Incoming::Text(text))) => {

@@ -259,8 +259,9 @@ const CLIENTS: &[Key] = &[
         "webSocketPingDurationSeconds",
         Int,
         "-1",
-        Warned("the service sends no pings yet"),
-        "interval between pings to a client; 0 and less sends none",
+        Honoured,
+        "interval between pings to a client; 0 and less sends none; a client that leaves three \
+         unanswered and says nothing else is closed with 1001",
     ),
 ];
 
