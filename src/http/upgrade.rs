@@ -51,13 +51,13 @@ pub fn accept(head: &RequestHead<'_>) -> Result<Accept, Refusal> {
     })
 }
 
-/// Appends the response after which the connection is a WebSocket.
+/// Appends the response after which the connection is a WebSocket: Jetty's lines in Jetty's order, without those that
+/// tell the time and the server's version.
 pub fn write_switching_protocols(out: &mut Vec<u8>, accept: &Accept) {
-    out.extend_from_slice(
-        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: ",
-    );
+    out.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
+    out.extend_from_slice(b"Connection: Upgrade\r\nSec-WebSocket-Accept: ");
     out.extend_from_slice(accept.key.as_bytes());
-    out.extend_from_slice(b"\r\n\r\n");
+    out.extend_from_slice(b"\r\nUpgrade: WebSocket\r\n\r\n");
 }
 
 /// Jetty's `WebSocketServerFactory.isUpgradeRequest`. Browsers that keep connections alive send more than one token
@@ -126,8 +126,8 @@ mod tests {
     fn the_handshake_of_the_rfc_is_answered() {
         let mut out = Vec::new();
         write_switching_protocols(&mut out, &get(LINES).unwrap());
-        let expected = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-                        Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+        let expected = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\
+                        Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nUpgrade: WebSocket\r\n\r\n";
         assert_eq!(out, expected.as_bytes());
     }
 
