@@ -30,7 +30,7 @@ use pulsar_ws_fast::{
     shard::{Effect, Shard},
     timer::{Instant, Now},
     ws::{
-        Incoming, Input, Limits, WebSocket,
+        Incoming, Inflater, Input, Limits, WebSocket,
         frame::{Header, Opcode},
     },
 };
@@ -166,6 +166,7 @@ fn publishes(payload_bytes: usize) -> Vec<u8> {
         let header = Header {
             fin: true,
             opcode: Opcode::Text,
+            compressed: false,
             mask: Some(key),
             payload_bytes: text.len() as u64,
         };
@@ -182,13 +183,14 @@ fn publishes(payload_bytes: usize) -> Vec<u8> {
 fn kernels(
     bytes: &mut [u8],
     ws: &mut WebSocket,
+    inflater: &mut Inflater,
     scratch: &mut Scratch,
     frame: &mut BytesMut,
 ) -> u32 {
     let mut input = Input::new(bytes);
     let mut out = Vec::new();
     let mut sum = 0;
-    while let Ok(Some(Incoming::Text(text))) = ws.next_message(&mut input, &mut out) {
+    while let Ok(Some(Incoming::Text(text))) = ws.next_message(&mut input, &mut out, inflater) {
         let command = Dialect::PulsarJson.read_command(EndpointKind::Producer, text, scratch);
         let Ok(Command::Producer(producer::Command::Publish(publish))) = command else {
             continue;
@@ -206,6 +208,7 @@ fn bench(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(MESSAGES as u64));
         let bytes = publishes(payload_bytes);
         let mut ws = WebSocket::new(Limits::default());
+        let mut inflater = Inflater::new();
         let mut scratch = Scratch::new();
         let mut frame = BytesMut::with_capacity(4096);
         group.bench_function("kernels", |bencher| {
@@ -214,7 +217,13 @@ fn bench(criterion: &mut Criterion) {
                     rounds,
                     || bytes.clone(),
                     |mut bytes| {
-                        black_box(kernels(&mut bytes, &mut ws, &mut scratch, &mut frame));
+                        black_box(kernels(
+                            &mut bytes,
+                            &mut ws,
+                            &mut inflater,
+                            &mut scratch,
+                            &mut frame,
+                        ));
                         bytes
                     },
                 )

@@ -8,7 +8,7 @@ use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use pulsar_ws_fast::ws::frame::{self, Header, Opcode};
-use pulsar_ws_fast::ws::{Incoming, Input, Limits, WebSocket};
+use pulsar_ws_fast::ws::{Incoming, Inflater, Input, Limits, WebSocket};
 
 const MESSAGES: usize = 64;
 const MESSAGE_BYTES: usize = 1024;
@@ -20,6 +20,7 @@ fn masked_frames() -> Vec<u8> {
         let header = Header {
             fin: true,
             opcode: Opcode::Text,
+            compressed: false,
             mask: Some(key),
             payload_bytes: MESSAGE_BYTES as u64,
         };
@@ -30,10 +31,15 @@ fn masked_frames() -> Vec<u8> {
 }
 
 /// Reads all messages and says how many bytes of text they had, which must be all of them.
-fn read(machine: &mut WebSocket, bytes: &mut [u8], out: &mut Vec<u8>) -> usize {
+fn read(
+    machine: &mut WebSocket,
+    inflater: &mut Inflater,
+    bytes: &mut [u8],
+    out: &mut Vec<u8>,
+) -> usize {
     let mut input = Input::new(bytes);
     let mut text_bytes = 0;
-    while let Ok(Some(incoming)) = machine.next_message(&mut input, out) {
+    while let Ok(Some(incoming)) = machine.next_message(&mut input, out, inflater) {
         if let Incoming::Text(text) = incoming {
             text_bytes += black_box(text).len();
         }
@@ -46,12 +52,13 @@ fn bench(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(MESSAGES as u64));
     let frames = masked_frames();
     let mut machine = WebSocket::new(Limits::default());
+    let mut inflater = Inflater::new();
     let mut out = Vec::new();
     group.bench_function("read 64 text frames of 1 KiB", |bencher| {
         bencher.iter_batched_ref(
             || frames.clone(),
             |bytes| {
-                let text_bytes = read(&mut machine, bytes, &mut out);
+                let text_bytes = read(&mut machine, &mut inflater, bytes, &mut out);
                 assert_eq!(text_bytes, MESSAGES * MESSAGE_BYTES);
             },
             BatchSize::SmallInput,

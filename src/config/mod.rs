@@ -60,6 +60,10 @@ pub struct Config {
 
     /// Longest WebSocket message of a client, in bytes; longer ones close the session with 1009.
     pub text_frame_bytes_max: usize,
+    /// Whether permessage-deflate is agreed to.
+    pub deflate: bool,
+    /// Shorter messages to clients are not compressed, in bytes.
+    pub deflate_bytes_min: usize,
     /// Silence of a client after which its session is closed.
     pub idle_timeout: Duration,
     /// Between pings to a client; `None` sends none.
@@ -128,6 +132,8 @@ impl Default for Config {
             service_urls: Vec::new(),
             cluster_name: "standalone".to_owned(),
             text_frame_bytes_max: MIB,
+            deflate: true,
+            deflate_bytes_min: KIB,
             idle_timeout: Duration::from_secs(300),
             ping_interval: None,
             handshake_timeout: Duration::from_secs(10),
@@ -299,6 +305,7 @@ impl Config {
             }
         };
         bytes("webSocketMaxTextFrameSize", &mut self.text_frame_bytes_max);
+        bytes("webSocketDeflateMinBytes", &mut self.deflate_bytes_min);
         bytes(
             "webSocketMaxPublishBytesInFlight",
             &mut self.publishes_in_flight_bytes_max,
@@ -324,6 +331,9 @@ impl Config {
             "webSocketMaxIncompleteMessageBytes",
             &mut self.incomplete_messages_bytes_max,
         );
+        if let Some(deflate) = settings.text("webSocketDeflateEnabled") {
+            self.deflate = keys::is_true(deflate);
+        }
         let millis = |key, into: &mut Duration| {
             if let Some(millis) = settings.positive(key) {
                 *into = Duration::from_millis(millis);

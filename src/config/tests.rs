@@ -519,6 +519,20 @@ fn keys_without_effect_are_noticed_once() {
 }
 
 #[test]
+fn compression_can_be_switched_off() {
+    let config = with("").unwrap();
+    assert!(config.deflate);
+    assert_eq!(config.deflate_bytes_min, 1024);
+    let config = with("webSocketDeflateEnabled=False\nwebSocketDeflateMinBytes=9").unwrap();
+    assert!(!config.deflate);
+    assert_eq!(config.deflate_bytes_min, 9);
+    assert_eq!(
+        refusal("webSocketDeflateEnabled=no"),
+        "ws.conf:1: webSocketDeflateEnabled=no: expected true or false"
+    );
+}
+
+#[test]
 fn the_bounds_of_this_service() {
     let config = with(
         "webSocketHandshakeTimeoutMillis=1\nwebSocketDrainTimeoutMillis=2\n\

@@ -8,6 +8,7 @@
 pub mod admin;
 pub mod forwarded;
 mod head;
+pub mod extensions;
 pub mod parameters;
 pub mod proxy_protocol;
 pub mod refusal;

@@ -1,8 +1,9 @@
 //! The opening handshake of RFC 6455 section 4.2, as strict and as lax as Jetty 9.4.
 //!
 //! What is no upgrade at all is left to Jetty's plain servlet there, which answers no method; hence the 405s. Origin
-//! and subprotocols are never looked at, extensions are never agreed.
+//! and subprotocols are never looked at; of extensions, permessage-deflate is agreed to where it may be.
 
+use super::extensions::{self, Deflate};
 use super::refusal::Refusal;
 use super::{RequestHead, Version};
 
@@ -14,6 +15,8 @@ const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 pub struct Accept {
     /// The value of `Sec-WebSocket-Accept`.
     key: String,
+    /// What was agreed on compression, if anything.
+    pub deflate: Option<Deflate>,
 }
 
 /// Whether the request asks for a WebSocket.
@@ -24,8 +27,9 @@ pub fn check(head: &RequestHead<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Whether it does so in the one version there is. Java looks at that last, behind topic and parameters.
-pub fn accept(head: &RequestHead<'_>) -> Result<Accept, Refusal> {
+/// Whether it does so in the one version there is, and what it is told then. Java looks at that last, behind topic and
+/// parameters. Compression is agreed to only with `deflate`.
+pub fn accept(head: &RequestHead<'_>, deflate: bool) -> Result<Accept, Refusal> {
     let version = head
         .header("Sec-WebSocket-Version")
         .map_or(Ok(-1), |version| {
@@ -48,6 +52,9 @@ pub fn accept(head: &RequestHead<'_>) -> Result<Accept, Refusal> {
     sha1.update(GUID);
     Ok(Accept {
         key: base64_simd::STANDARD.encode_to_string(sha1.digest().bytes()),
+        deflate: deflate
+            .then(|| extensions::agree(head.values("Sec-WebSocket-Extensions")))
+            .flatten(),
     })
 }
 
@@ -55,6 +62,9 @@ pub fn accept(head: &RequestHead<'_>) -> Result<Accept, Refusal> {
 /// tell the time and the server's version.
 pub fn write_switching_protocols(out: &mut Vec<u8>, accept: &Accept) {
     out.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
+    if let Some(deflate) = accept.deflate {
+        deflate.write(out);
+    }
     out.extend_from_slice(b"Connection: Upgrade\r\nSec-WebSocket-Accept: ");
     out.extend_from_slice(accept.key.as_bytes());
     out.extend_from_slice(b"\r\nUpgrade: WebSocket\r\n\r\n");
@@ -115,7 +125,7 @@ mod tests {
             panic!("not complete");
         };
         check(&head)?;
-        accept(&head)
+        accept(&head, true)
     }
 
     fn get(headers: &str) -> Result<Accept, Refusal> {
@@ -129,6 +139,21 @@ mod tests {
         let expected = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\
                         Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nUpgrade: WebSocket\r\n\r\n";
         assert_eq!(out, expected.as_bytes());
+    }
+
+    #[test]
+    fn compression_is_answered_in_front() {
+        let headers = format!("{LINES}Sec-WebSocket-Extensions: permessage-deflate\r\n");
+        let mut out = Vec::new();
+        write_switching_protocols(&mut out, &get(&headers).unwrap());
+        let expected = "HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Extensions: permessage-deflate; \
+                        server_no_context_takeover; client_no_context_takeover\r\nConnection: Upgrade\r\n";
+        assert!(out.starts_with(expected.as_bytes()));
+        let text = format!("GET / HTTP/1.1\r\nHost: h\r\n{headers}\r\n");
+        let Parsed::Complete { head, .. } = parse(text.as_bytes()) else {
+            panic!("not complete");
+        };
+        assert_eq!(accept(&head, false).unwrap().deflate, None);
     }
 
     #[test]

@@ -84,6 +84,8 @@ impl Shard {
             &event,
             &mut client.outbox.bytes,
             &mut self.time,
+            &mut self.deflater,
+            open.ws.window_bits(),
         );
         if client.paused {
             self.may_resume(key);

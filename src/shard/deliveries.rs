@@ -41,6 +41,8 @@ impl Shard {
                     &event,
                     &mut client.outbox.bytes,
                     &mut self.time,
+                    &mut self.deflater,
+                    open.ws.window_bits(),
                 );
             }
         }
@@ -72,6 +74,8 @@ impl Shard {
                 &event,
                 &mut client.outbox.bytes,
                 &mut self.time,
+                &mut self.deflater,
+                open.ws.window_bits(),
             );
         }
         self.announce(now, key);

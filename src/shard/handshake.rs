@@ -64,7 +64,7 @@ impl Shard {
             self.wished(now, key, wish);
             return bytes.len();
         }
-        match asked_for(&head) {
+        match asked_for(&head, self.config.deflate) {
             Ok((accept, endpoint, dialect, spec)) => {
                 if !self.admit(now, key) {
                     return blank;
@@ -197,10 +197,14 @@ impl Shard {
             ..ws::Limits::default()
         };
         let standing = std::mem::replace(&mut client.standing, Standing::Outside);
+        let mut ws = WebSocket::new(limits);
+        if let Some(deflate) = opening.accept.deflate {
+            ws = ws.with_deflate(deflate.window_bits());
+        }
         client.phase = Phase::Open(Box::new(Open {
             dialect: opening.dialect,
             kind: opening.kind,
-            ws: WebSocket::new(limits),
+            ws,
             session: Session::new(&opening.spec, opening.link),
             counted: Counted::new(now, opening.spec, &mut self.namespaces),
             ping_at: self
@@ -294,7 +298,10 @@ fn blank_bytes(bytes: &[u8]) -> usize {
 
 /// What the head asks for, in the order in which the Java service checks it: the path's mount
 /// point, the upgrade, the topic, the parameters, the version.
-fn asked_for(head: &http::RequestHead<'_>) -> Result<(Accept, Endpoint, Dialect, Spec), Refusal> {
+fn asked_for(
+    head: &http::RequestHead<'_>,
+    deflate: bool,
+) -> Result<(Accept, Endpoint, Dialect, Spec), Refusal> {
     let mount = route::mount(head.target)?;
     upgrade::check(head)?;
     let endpoint = route::endpoint(&mount)?;
@@ -302,6 +309,6 @@ fn asked_for(head: &http::RequestHead<'_>) -> Result<(Accept, Endpoint, Dialect,
     let spec = dialect
         .spec(&endpoint)
         .map_err(|refusal| refusal.at(head.target))?;
-    let accept = upgrade::accept(head)?;
+    let accept = upgrade::accept(head, deflate)?;
     Ok((accept, endpoint, dialect, spec))
 }

@@ -12,7 +12,7 @@ use crate::{
     dialect::{Dialect, Rejection, TimeFormat},
     session::{Event, SessionKey},
     timer::Now,
-    ws::{self, Incoming, frame},
+    ws::{self, Deflater, Incoming, frame},
 };
 
 /// Why a client's input is not worked on any further for now.
@@ -97,6 +97,7 @@ impl Shard {
         self.rooms.put(open.ws.lend(room));
         let mut input = ws::Input::new(bytes);
         let draining = self.draining.is_on();
+        let window_bits = open.ws.window_bits();
         let stop = loop {
             if must_wait(
                 open,
@@ -117,7 +118,7 @@ impl Shard {
                 counted,
                 ..
             } = &mut **open;
-            let closing = match ws.next_message(&mut input, out) {
+            let closing = match ws.next_message(&mut input, out, &mut self.inflater) {
                 Ok(Some(Incoming::Text(text))) => {
                     client.visit.messages_in += 1;
                     check_memory(&mut self.memory, &mut self.pulsar);
@@ -139,7 +140,8 @@ impl Shard {
                         Ok(None) => None,
                         Ok(Some(event)) => {
                             client.visit.messages_out += 1;
-                            write(*dialect, &event, out, &mut self.time);
+                            let deflater = &mut self.deflater;
+                            write(*dialect, &event, out, &mut self.time, deflater, window_bits);
                             None
                         }
                         Err(Rejection::Reply {
@@ -150,7 +152,7 @@ impl Shard {
                             client.visit.messages_out += 1;
                             let mark = frame::begin_text(out, message.len());
                             dialect.write_rejection_reply(code, &message, context, out);
-                            frame::finish(out, mark);
+                            self.deflater.finish(out, mark, window_bits);
                             None
                         }
                         Err(Rejection::Close { code, reason }) => Some((code, reason)),
@@ -205,8 +207,15 @@ impl Shard {
 }
 
 /// Appends an event as one text message.
-pub(super) fn write(dialect: Dialect, event: &Event<'_>, out: &mut Vec<u8>, time: &mut TimeFormat) {
+pub(super) fn write(
+    dialect: Dialect,
+    event: &Event<'_>,
+    out: &mut Vec<u8>,
+    time: &mut TimeFormat,
+    deflater: &mut Deflater,
+    window_bits: Option<u8>,
+) {
     let mark = frame::begin_text(out, dialect.event_len_hint(event));
     dialect.write_event(event, out, time);
-    frame::finish(out, mark);
+    deflater.finish(out, mark, window_bits);
 }

@@ -39,6 +39,7 @@ use crate::{
     metrics::Namespaces,
     pulsar::{self, Pulsar},
     timer::Timers,
+    ws::{Deflater, Inflater},
 };
 use access_log::AccessLog;
 use admission::Admission;
@@ -71,6 +72,10 @@ pub struct Shard {
     timers: Timers<Timer>,
     effects: VecDeque<Effect>,
     buffers: Buffers,
+    /// Messages of clients are inflated here.
+    inflater: Inflater,
+    /// Messages for clients are compressed here.
+    deflater: Deflater,
     /// Lent to WebSockets for messages that arrive in parts.
     rooms: Buffers,
     /// Clients whose reason to wait is gone; looked at when the call at hand is done.
@@ -106,6 +111,8 @@ impl Shard {
             timers: Timers::new(),
             effects: VecDeque::new(),
             buffers: Buffers::for_outboxes(),
+            inflater: Inflater::new(),
+            deflater: Deflater::new(config.deflate_bytes_min),
             rooms: Buffers::for_parts(),
             resumable: Vec::new(),
             incomplete: Lease::new(budgets.incomplete),

@@ -13,6 +13,9 @@ pub const CONTROL_BYTES_MAX: usize = 125;
 /// The longest close reason: a control payload less the two bytes of the code.
 pub const REASON_BYTES_MAX: usize = CONTROL_BYTES_MAX - 2;
 
+/// The first reserved bit.
+const COMPRESSED: u8 = 0x40;
+
 /// The status codes of close frames that the service itself sends (RFC 6455 section 7.4.1 and IANA's registry).
 pub mod close_code {
     /// The purpose of the session is fulfilled.
@@ -91,6 +94,8 @@ pub struct Header {
     pub fin: bool,
     /// What the frame is for.
     pub opcode: Opcode,
+    /// This frame begins a message that is compressed: the first reserved bit, as RFC 7692 uses it.
+    pub compressed: bool,
     /// The key that the payload is masked with; clients must have one, servers must not.
     pub mask: Option<[u8; 4]>,
     /// Bytes of payload that follow.
@@ -100,7 +105,7 @@ pub struct Header {
 /// Why a header can be none, whatever follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeaderError {
-    /// A reserved bit is set, though no extension was agreed.
+    /// A reserved bit is set that nothing agreed gives a meaning to.
     ReservedBits,
     /// The opcode has no meaning.
     UnknownOpcode,
@@ -116,7 +121,7 @@ impl HeaderError {
     /// The sentence that goes into the close frame.
     pub fn text(self) -> &'static str {
         match self {
-            Self::ReservedBits => "Reserved bits are set, but no extension was negotiated",
+            Self::ReservedBits => "Reserved bits are set that no extension was negotiated for",
             Self::UnknownOpcode => "Unknown opcode",
             Self::FragmentedControl => "Control frames must not be fragmented",
             Self::LongControl => "Control frames carry at most 125 bytes",
@@ -131,13 +136,24 @@ impl Header {
     /// A fault is found with the byte that makes it one, so the verdict never depends on how the bytes were cut. A
     /// length in a longer form than it needs is none: Jetty takes it.
     pub fn decode(bytes: &[u8]) -> Result<Option<(Self, usize)>, HeaderError> {
+        Self::decode_with(bytes, false)
+    }
+
+    /// As [`decode`](Self::decode); where `deflate` was agreed, the first frame of a data message may say that the
+    /// message is compressed.
+    pub fn decode_with(bytes: &[u8], deflate: bool) -> Result<Option<(Self, usize)>, HeaderError> {
         let Some(&first) = bytes.first() else {
             return Ok(None);
         };
-        if first & 0x70 != 0 {
+        let compressed = deflate && first & COMPRESSED != 0;
+        let reserved = if compressed { 0x30 } else { 0x70 };
+        if first & reserved != 0 {
             return Err(HeaderError::ReservedBits);
         }
         let opcode = Opcode::from_bits(first & 0x0F).ok_or(HeaderError::UnknownOpcode)?;
+        if compressed && !matches!(opcode, Opcode::Text | Opcode::Binary) {
+            return Err(HeaderError::ReservedBits);
+        }
         let fin = first & 0x80 != 0;
         if opcode.is_control() && !fin {
             return Err(HeaderError::FragmentedControl);
@@ -180,6 +196,7 @@ impl Header {
         let header = Self {
             fin,
             opcode,
+            compressed,
             mask,
             payload_bytes,
         };
@@ -196,6 +213,9 @@ impl Header {
     /// Writes the header to the front of `bytes` and says how long it is.
     fn write(&self, bytes: &mut [u8; HEADER_BYTES_MAX]) -> usize {
         bytes[0] = u8::from(self.fin) << 7 | self.opcode.bits();
+        if self.compressed {
+            bytes[0] |= COMPRESSED;
+        }
         let (class, mut end) = if let Ok(length) = u16::try_from(self.payload_bytes) {
             match u8::try_from(length) {
                 Ok(short) if short < 126 => (short, 2),
@@ -221,6 +241,7 @@ impl Header {
         Self {
             fin: true,
             opcode,
+            compressed: false,
             mask: None,
             payload_bytes: payload_bytes as u64,
         }
@@ -234,6 +255,14 @@ pub struct FrameMark {
     opcode: Opcode,
     start: usize,
     header_bytes: usize,
+}
+
+impl FrameMark {
+    /// The payload so far.
+    pub(super) fn payload<'o>(&self, out: &'o [u8]) -> &'o [u8] {
+        out.get(self.start + self.header_bytes..)
+            .unwrap_or_default()
+    }
 }
 
 /// Begins a text frame at the end of `out`: room for the header that `expected_bytes` of payload need. The caller
@@ -255,6 +284,17 @@ pub fn finish(out: &mut Vec<u8>, mark: FrameMark) {
         out.truncate(mark.start + length + payload_bytes);
     }
     out[mark.start..mark.start + length].copy_from_slice(&header[..length]);
+}
+
+/// As [`finish`], with a compressed form of the payload in its place.
+pub(super) fn finish_compressed(out: &mut Vec<u8>, mark: &FrameMark, compressed: &[u8]) {
+    out.truncate(mark.start);
+    let header = Header {
+        compressed: true,
+        ..Header::unmasked(mark.opcode, compressed.len())
+    };
+    header.encode(out);
+    out.extend_from_slice(compressed);
 }
 
 /// Appends a ping. Data beyond the 125 bytes of a control frame is left out.
@@ -307,13 +347,15 @@ mod tests {
             0..=u64::from(u16::MAX) + 2,
             0..=(u64::MAX >> 1)
         ];
-        (any::<bool>(), 0..6_u8, any::<Option<[u8; 4]>>(), length).prop_map(
-            |(fin, kind, mask, length)| {
+        let bits = (any::<bool>(), any::<bool>());
+        (bits, 0..6_u8, any::<Option<[u8; 4]>>(), length).prop_map(
+            |((fin, compressed), kind, mask, length)| {
                 let opcode = Opcode::from_bits(if kind < 3 { kind } else { kind + 5 }).unwrap();
                 let control = opcode.is_control();
                 Header {
                     fin: fin || control,
                     opcode,
+                    compressed: compressed && (kind == 1 || kind == 2),
                     mask,
                     payload_bytes: if control { length % 126 } else { length },
                 }
@@ -328,10 +370,17 @@ mod tests {
             header.encode(&mut bytes);
             let length = bytes.len();
             for end in 0..length {
-                prop_assert_eq!(Header::decode(&bytes[..end]), Ok(None));
+                prop_assert_eq!(Header::decode_with(&bytes[..end], true), Ok(None));
             }
             bytes.extend_from_slice(&tail);
-            prop_assert_eq!(Header::decode(&bytes), Ok(Some((header, length))));
+            let decoded = Ok(Some((header, length)));
+            prop_assert_eq!(Header::decode_with(&bytes, true), decoded);
+            if header.compressed {
+                let refused = Err(HeaderError::ReservedBits);
+                prop_assert_eq!(Header::decode(&bytes), refused);
+            } else {
+                prop_assert_eq!(Header::decode(&bytes), decoded);
+            }
         }
 
         #[test]
@@ -395,6 +444,21 @@ mod tests {
             assert_eq!(Header::decode(bytes), Err(error), "{bytes:02x?}");
             let before = &bytes[..bytes.len() - 1];
             assert_eq!(Header::decode(before), Ok(None), "{before:02x?}");
+        }
+    }
+
+    #[test]
+    fn only_the_first_frame_of_a_data_message_may_be_marked_as_compressed() {
+        for first in 0..=255_u8 {
+            let decoded = Header::decode_with(&[first, 0x80], true);
+            let refused = decoded == Err(HeaderError::ReservedBits);
+            let (reserved, opcode) = (first & 0x70, first & 0x0F);
+            let allowed = reserved == 0 || (reserved == 0x40 && (opcode == 1 || opcode == 2));
+            if Opcode::from_bits(opcode).is_some() {
+                assert_eq!(refused, !allowed, "{first:02x}");
+            } else {
+                assert!(decoded.is_err(), "{first:02x}");
+            }
         }
     }
 

@@ -1,9 +1,10 @@
-//! The WebSocket protocol of RFC 6455, server side, as a machine over bytes.
+//! The WebSocket protocol of RFC 6455 with the compression of RFC 7692, server side, as a machine over bytes.
 //!
 //! [`WebSocket`] pulls messages out of the bytes that a socket received and appends what has to be answered to the
 //! bytes that go out. It knows sockets as little as it knows what the messages mean, and it holds memory only while a
 //! message or a header is incomplete. Where the close texts are Jetty's, clients of the Java service know them.
 
+pub mod deflate;
 pub mod frame;
 mod input;
 #[cfg(test)]
@@ -11,10 +12,12 @@ mod tests;
 mod utf8;
 mod violation;
 
+pub use deflate::{Deflater, Inflater};
 pub use input::Input;
 pub use violation::Violation;
 
 use crate::codec::mask::{mask, mask_append, rotate};
+use deflate::Fault;
 use frame::{HEADER_BYTES_MAX, Header, Opcode};
 
 /// Room of which more is given back at the end of a message, since one large message should not hold its memory for
@@ -38,6 +41,16 @@ impl Default for Limits {
         Self {
             text_bytes_max: 1_048_576,
             binary_bytes_max: 65_536,
+        }
+    }
+}
+
+impl Limits {
+    /// What the closing text calls messages of this kind, and how long they may be.
+    fn of(&self, data: Data) -> (&'static str, usize) {
+        match data {
+            Data::Text => ("Text", self.text_bytes_max),
+            Data::Binary => ("Binary", self.binary_bytes_max),
         }
     }
 }
@@ -74,6 +87,8 @@ pub enum Incoming<'a> {
 #[derive(Debug)]
 pub struct WebSocket {
     limits: Limits,
+    /// Where messages may be compressed: how far back the client looks, in bits.
+    deflate: Option<u8>,
     /// The start of a header whose end has not arrived. At most one byte less than the longest header.
     header: [u8; HEADER_BYTES_MAX],
     header_bytes: u8,
@@ -81,9 +96,11 @@ pub struct WebSocket {
     frame: Option<Frame>,
     /// The kind of the message that waits for its next fragment.
     fragmented: Option<Data>,
+    /// The current data message is compressed.
+    compressed: bool,
     /// Payload bytes announced by the frames of the current data message.
     message_bytes: u64,
-    /// The unmasked bytes of a text message that does not lie whole in one input. Its room can be lent.
+    /// The unmasked bytes of a text or compressed message that does not lie whole in one input. Its room can be lent.
     assembly: Vec<u8>,
     /// How many bytes of `assembly` are known to be whole characters; never more than its length.
     checked_bytes: usize,
@@ -109,7 +126,7 @@ struct Frame {
     /// The message a data frame belongs to.
     data: Data,
     fin: bool,
-    /// A text message of one frame, of which nothing was read: it can stay where it is.
+    /// A text or compressed message of one frame, of which nothing was read: it can stay where it is.
     untouched: bool,
     /// The masking key, rotated to the next byte.
     key: [u8; 4],
@@ -121,6 +138,7 @@ enum Found<'b> {
     Nothing,
     TextInPlace(&'b mut [u8]),
     TextAssembled,
+    TextInflated,
     Binary,
     Pong,
     Closed,
@@ -131,10 +149,12 @@ impl WebSocket {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
+            deflate: None,
             header: [0; HEADER_BYTES_MAX],
             header_bytes: 0,
             frame: None,
             fragmented: None,
+            compressed: false,
             message_bytes: 0,
             assembly: Vec::new(),
             checked_bytes: 0,
@@ -146,16 +166,26 @@ impl WebSocket {
         }
     }
 
+    /// The same where permessage-deflate was agreed without context takeover, with a client that looks back by 2 to the
+    /// power of `window_bits`.
+    #[must_use]
+    pub fn with_deflate(mut self, window_bits: u8) -> Self {
+        self.deflate = Some(window_bits);
+        self
+    }
+
     /// The next message of `input`, or `None` when all of `input` has been consumed.
     ///
     /// A message of one frame that lies whole in the input is unmasked there and borrowed from there; others are put
-    /// together inside. A violation is returned once; nothing is parsed after it.
+    /// together inside. One that was compressed is borrowed from the inflater. A violation is returned once; nothing is
+    /// parsed after it.
     pub fn next_message<'m, 'b: 'm>(
         &'m mut self,
         input: &mut Input<'b>,
         out: &mut Vec<u8>,
+        inflater: &'m mut Inflater,
     ) -> Result<Option<Incoming<'m>>, Violation> {
-        let found = match self.find(input, out) {
+        let found = match self.find(input, out, inflater) {
             Ok(found) => found,
             Err(violation) => {
                 self.violated = true;
@@ -167,6 +197,7 @@ impl WebSocket {
             Found::Nothing => None,
             Found::TextInPlace(text) => Some(Incoming::Text(text)),
             Found::TextAssembled => Some(Incoming::Text(&mut self.assembly)),
+            Found::TextInflated => Some(Incoming::Text(inflater.message())),
             Found::Binary => Some(Incoming::Binary),
             Found::Pong => Some(Incoming::Pong(&self.control)),
             Found::Closed => {
@@ -174,6 +205,13 @@ impl WebSocket {
                 Some(Incoming::Closed { code, reason })
             }
         })
+    }
+
+    /// How far back the client looks in compressed messages, in bits, where it may get any. [`Deflater::finish`] wants
+    /// to know.
+    #[must_use]
+    pub fn window_bits(&self) -> Option<u8> {
+        self.deflate
     }
 
     /// Room for a message that does not lie whole in one input, where it holds none; else it comes back.
@@ -187,7 +225,7 @@ impl WebSocket {
     /// Gives room back for another WebSocket, unless a message is incomplete in it. A WebSocket to which none is lent
     /// makes its own.
     pub fn give_back(&mut self) -> Vec<u8> {
-        if self.incomplete_text() {
+        if self.keeps_message() {
             return Vec::new();
         }
         self.checked_bytes = 0;
@@ -229,13 +267,14 @@ impl WebSocket {
         &mut self,
         input: &mut Input<'b>,
         out: &mut Vec<u8>,
+        inflater: &mut Inflater,
     ) -> Result<Found<'b>, Violation> {
         if self.violated || self.close_received {
             input.take(usize::MAX);
             self.release();
             return Ok(Found::Nothing);
         }
-        if !self.incomplete_text() {
+        if !self.keeps_message() {
             self.assembly.clear();
             self.checked_bytes = 0;
             if self.assembly.capacity() > ROOM_BYTES_MAX {
@@ -252,6 +291,8 @@ impl WebSocket {
             };
             let found = if frame.opcode.is_control() {
                 self.read_control(frame, input, out)?
+            } else if self.compressed {
+                self.read_compressed(frame, input, inflater)?
             } else if frame.data == Data::Text {
                 self.read_text(frame, input)?
             } else {
@@ -271,12 +312,13 @@ impl WebSocket {
         Ok(Found::Nothing)
     }
 
-    /// Whether `assembly` belongs to a text message that goes on.
-    fn incomplete_text(&self) -> bool {
-        self.fragmented == Some(Data::Text)
+    /// Whether `assembly` belongs to a message that goes on.
+    fn keeps_message(&self) -> bool {
+        let kept = |data| data == Data::Text || self.compressed;
+        self.fragmented.is_some_and(kept)
             || self
                 .frame
-                .is_some_and(|frame| !frame.opcode.is_control() && frame.data == Data::Text)
+                .is_some_and(|frame| !frame.opcode.is_control() && kept(frame.data))
     }
 
     /// Nothing will be put together any more.
@@ -289,7 +331,8 @@ impl WebSocket {
     fn next_header(&mut self, input: &mut Input<'_>) -> Result<Option<Header>, Violation> {
         let broken = |error: frame::HeaderError| Violation::protocol(error.text());
         if self.header_bytes == 0
-            && let Some((header, bytes)) = Header::decode(input.rest()).map_err(broken)?
+            && let Some((header, bytes)) =
+                Header::decode_with(input.rest(), self.deflate.is_some()).map_err(broken)?
         {
             input.take(bytes);
             return Ok(Some(header));
@@ -298,7 +341,10 @@ impl WebSocket {
             let at = usize::from(self.header_bytes);
             self.header[at] = *byte;
             self.header_bytes += 1;
-            if let Some((header, _)) = Header::decode(&self.header[..=at]).map_err(broken)? {
+            let header = &self.header[..=at];
+            if let Some((header, _)) =
+                Header::decode_with(header, self.deflate.is_some()).map_err(broken)?
+            {
                 self.header_bytes = 0;
                 return Ok(Some(header));
             }
@@ -330,6 +376,7 @@ impl WebSocket {
         } else {
             if begun.is_none() {
                 self.message_bytes = 0;
+                self.compressed = header.compressed;
             }
             self.message_bytes = self.message_bytes.saturating_add(header.payload_bytes);
             self.check_size(data)?;
@@ -339,21 +386,24 @@ impl WebSocket {
             opcode: header.opcode,
             data,
             fin: header.fin,
-            untouched: header.opcode == Opcode::Text && header.fin,
+            untouched: header.opcode != Opcode::Continuation && header.fin,
             key,
             // The size was checked against a limit that is itself a usize.
             left_bytes: usize::try_from(header.payload_bytes).unwrap_or(usize::MAX),
         })
     }
 
-    /// As in Jetty, the sum over a message's fragments counts, and the frame that exceeds it is not read.
+    /// As in Jetty, the sum over a message's fragments counts, and the frame that exceeds it is not read. What a
+    /// compressed message holds is seen only later, but there is a limit to how it can be put.
     fn check_size(&self, data: Data) -> Result<(), Violation> {
-        let (kind, bytes_max) = match data {
-            Data::Text => ("Text", self.limits.text_bytes_max),
-            Data::Binary => ("Binary", self.limits.binary_bytes_max),
-        };
+        let (kind, bytes_max) = self.limits.of(data);
         let bytes = self.message_bytes;
-        if bytes <= bytes_max as u64 {
+        let announced_max = if self.compressed {
+            deflate::compressed_bytes_max(bytes_max)
+        } else {
+            bytes_max
+        };
+        if bytes <= announced_max as u64 {
             return Ok(());
         }
         Err(Violation::too_big(kind, bytes, bytes_max))
@@ -394,6 +444,64 @@ impl WebSocket {
         Ok(Found::TextAssembled)
     }
 
+    /// Reads what there is of a frame of a compressed message, and inflates the message when it is whole.
+    fn read_compressed<'b>(
+        &mut self,
+        mut frame: Frame,
+        input: &mut Input<'_>,
+        inflater: &mut Inflater,
+    ) -> Result<Found<'b>, Violation> {
+        let chunk = input.take(frame.left_bytes);
+        if frame.untouched && chunk.len() == frame.left_bytes {
+            if self.close_sent {
+                return Ok(Found::Nothing);
+            }
+            mask(chunk, frame.key);
+            return self.inflate(frame.data, chunk, inflater);
+        }
+        if !chunk.is_empty() {
+            self.assembly.reserve(frame.left_bytes.min(TRUSTED_BYTES));
+            mask_append(&mut self.assembly, chunk, frame.key);
+            frame.key = rotate(frame.key, chunk.len());
+            frame.left_bytes -= chunk.len();
+            frame.untouched = false;
+        }
+        if frame.left_bytes > 0 {
+            self.frame = Some(frame);
+            return Ok(Found::Nothing);
+        }
+        if !frame.fin {
+            return Ok(Found::Nothing);
+        }
+        if self.close_sent {
+            self.assembly.clear();
+            return Ok(Found::Nothing);
+        }
+        self.inflate(frame.data, &self.assembly, inflater)
+    }
+
+    /// A whole compressed message, in the inflater.
+    fn inflate<'b>(
+        &self,
+        data: Data,
+        compressed: &[u8],
+        inflater: &mut Inflater,
+    ) -> Result<Found<'b>, Violation> {
+        let (kind, bytes_max) = self.limits.of(data);
+        inflater
+            .inflate(compressed, bytes_max)
+            .map_err(|fault| match fault {
+                Fault::TooBig => Violation::too_big(kind, bytes_max as u64 + 1, bytes_max),
+                Fault::Corrupt(text) => Violation::not_deflate(&text),
+                Fault::Incomplete => Violation::not_deflate("incomplete data"),
+            })?;
+        if data == Data::Binary {
+            return Ok(Found::Binary);
+        }
+        utf8::check(inflater.message()).map_err(Violation::not_utf8)?;
+        Ok(Found::TextInflated)
+    }
+
     /// Reads over a binary frame.
     fn skip_binary<'b>(&mut self, mut frame: Frame, input: &mut Input<'_>) -> Found<'b> {
         frame.left_bytes -= input.take(frame.left_bytes).len();
@@ -431,7 +539,7 @@ impl WebSocket {
                 Ok(Found::Nothing)
             }
             Opcode::Close => {
-                violation::close_payload(&self.control)?;
+                let (code, reason) = violation::close_payload(&self.control)?;
                 self.close_received = true;
                 if !self.close_sent {
                     self.close_sent = true;

@@ -16,6 +16,7 @@ enum Seen {
 /// A machine with what it has said so far.
 struct Driven {
     machine: WebSocket,
+    inflater: Inflater,
     seen: Vec<Seen>,
     out: Vec<u8>,
 }
@@ -28,6 +29,7 @@ impl Driven {
     fn with_limits(limits: Limits) -> Self {
         Self {
             machine: WebSocket::new(limits),
+            inflater: Inflater::new(),
             seen: Vec::new(),
             out: Vec::new(),
         }
@@ -37,7 +39,8 @@ impl Driven {
         let mut bytes = bytes.to_vec();
         let mut input = Input::new(&mut bytes);
         loop {
-            let seen = match self.machine.next_message(&mut input, &mut self.out) {
+            let (machine, inflater) = (&mut self.machine, &mut self.inflater);
+            let seen = match machine.next_message(&mut input, &mut self.out, inflater) {
                 Ok(None) => break,
                 Ok(Some(Incoming::Text(text))) => {
                     Seen::Text(std::str::from_utf8(text).unwrap().to_owned())
@@ -74,6 +77,7 @@ fn append_frame(bytes: &mut Vec<u8>, fin: bool, opcode: Opcode, key: [u8; 4], pa
     let header = Header {
         fin,
         opcode,
+        compressed: false,
         mask: Some(key),
         payload_bytes: payload.len() as u64,
     };
@@ -118,7 +122,9 @@ fn a_whole_frame_is_borrowed_from_the_input() {
     let expected = bytes[6..].as_ptr();
     let (mut machine, mut out) = (WebSocket::new(Limits::default()), Vec::new());
     let mut input = Input::new(&mut bytes);
-    let Ok(Some(Incoming::Text(text))) = machine.next_message(&mut input, &mut out) else {
+    let mut inflater = Inflater::new();
+    let Ok(Some(Incoming::Text(text))) = machine.next_message(&mut input, &mut out, &mut inflater)
+    else {
         panic!("no text");
     };
     assert_eq!(text.as_ptr(), expected);
@@ -185,8 +191,8 @@ fn lent_room_comes_back_with_the_end_of_the_message() {
     assert_eq!(driven.machine.lend(vec![1]), [1], "it has room");
     let mut rest = frame[8..].to_vec();
     let mut input = Input::new(&mut rest);
-    let (machine, out) = (&mut driven.machine, &mut driven.out);
-    while let Ok(Some(incoming)) = machine.next_message(&mut input, out) {
+    let (machine, out, inflater) = (&mut driven.machine, &mut driven.out, &mut driven.inflater);
+    while let Ok(Some(incoming)) = machine.next_message(&mut input, out, inflater) {
         assert_eq!(incoming, Incoming::Text(&mut b"hello".to_owned()));
     }
     let room = machine.give_back();
@@ -317,6 +323,7 @@ fn sizes_are_judged_by_the_header() {
         Header {
             fin,
             opcode,
+            compressed: false,
             mask: Some(KEY),
             payload_bytes,
         }

@@ -29,6 +29,14 @@ impl Violation {
         }
     }
 
+    /// What is no deflate data. As in Jetty, to the letter, where that notices it.
+    pub(super) fn not_deflate(fault: &str) -> Self {
+        Self {
+            code: close_code::INVALID_PAYLOAD,
+            reason: format!("java.util.zip.DataFormatException: {fault}"),
+        }
+    }
+
     /// As in Jetty, to the letter.
     pub(super) fn too_big(kind: &str, bytes: u64, bytes_max: usize) -> Self {
         Self {

@@ -392,6 +392,7 @@ pub(crate) fn frame(fin: bool, opcode: Opcode, payload: &[u8]) -> Vec<u8> {
     let header = Header {
         fin,
         opcode,
+        compressed: false,
         mask: Some(MASK),
         payload_bytes: payload.len() as u64,
     };

@@ -117,7 +117,7 @@ impl Key {
     /// Whether a value that is not blank asks for anything but the default.
     pub(super) fn is_asked_for(&self, value: &str) -> bool {
         match self.kind {
-            Kind::Boolean | Kind::SecurityBoolean => is_true(value),
+            Kind::Boolean | Kind::SecurityBoolean => is_true(value) != is_true(self.default),
             _ => value != self.default,
         }
     }

@@ -248,6 +248,21 @@ const CLIENTS: &[Key] = &[
          payloads a third longer",
     ),
     key(
+        "webSocketDeflateEnabled",
+        SecurityBoolean,
+        "true",
+        Honoured,
+        "compress messages (permessage-deflate) with clients that offer it; only this service \
+         has the key",
+    ),
+    key(
+        "webSocketDeflateMinBytes",
+        Positive("bytes"),
+        "1024",
+        Honoured,
+        "shorter messages go to these clients uncompressed; only this service has the key",
+    ),
+    key(
         "webSocketSessionIdleTimeoutMillis",
         Int,
         "300000",

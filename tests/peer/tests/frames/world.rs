@@ -111,6 +111,7 @@ impl World {
         let header = Header {
             fin: true,
             opcode,
+            compressed: false,
             mask: Some(MASK),
             payload_bytes: payload.len() as u64,
         };
