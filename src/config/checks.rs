@@ -20,22 +20,20 @@ pub(super) fn errors(settings: &Settings) -> Vec<String> {
 
 /// One sentence for each key that does not do what whoever set it may think.
 pub(super) fn notices(settings: &Settings) -> Vec<String> {
-    keys::all()
-        .filter_map(|key| {
-            let value = settings.text(key.name)?;
-            if key.kind == Kind::Boolean && !keys::is_true(value) && !keys::is_false(value) {
-                let sentence = "expected true or false; taken as false";
-                return Some(settings.bad_value(key.name, sentence));
-            }
-            match key.handling {
-                Handling::Warned(why) if key.is_asked_for(value) => {
-                    let sentence = format!("{} is set and has no effect: {why}", key.name);
-                    Some(settings.error(key.name, &sentence))
-                }
-                _ => None,
-            }
+    let no_booleans = keys::all().filter_map(|key| {
+        let value = settings.text(key.name)?;
+        let is_odd = key.kind == Kind::Boolean && !keys::is_true(value) && !keys::is_false(value);
+        is_odd.then(|| settings.bad_value(key.name, "expected true or false; taken as false"))
+    });
+    let of_java_client = settings.keys().filter_map(|key| {
+        let is_known = keys::all().any(|known| known.name == key);
+        let has_value = settings.text(key).is_some();
+        (key.starts_with("brokerClient_") && !is_known && has_value).then(|| {
+            let sentence = format!("{key} is set and has no effect: it is for the Java client");
+            settings.error(key, &sentence)
         })
-        .collect()
+    });
+    no_booleans.chain(of_java_client).collect()
 }
 
 fn error(settings: &Settings, key: &Key) -> Option<String> {

@@ -33,7 +33,6 @@ fn row(page: &mut String, key: &Key) {
     let here = match key.handling {
         Handling::Honoured => "yes".to_owned(),
         Handling::Refused(what) => format!("**refused**: {what} is not built yet"),
-        Handling::Warned(why) => format!("warning: {why}"),
         Handling::Silent(why) => why.to_owned(),
     };
     let _ = writeln!(

@@ -505,12 +505,12 @@ fn pings_are_sent_when_asked_for() {
 
 #[test]
 fn keys_without_effect_are_noticed_once() {
-    let config = with("webSocketPingDurationSeconds=30\nwebSocketPingDurationSeconds=31");
+    let config = with("brokerClient_statsIntervalSeconds=1\nbrokerClient_statsIntervalSeconds=2");
     assert_eq!(
         config.unwrap().notices,
         [
-            "ws.conf:2: webSocketPingDurationSeconds is set and has no effect: the service sends \
-             no pings yet",
+            "ws.conf:2: brokerClient_statsIntervalSeconds is set and has no effect: it is for the \
+             Java client",
         ]
     );
     let config = with("statusFilePath=/t\nno.such.key=x").unwrap();

@@ -39,9 +39,7 @@ impl Deflate {
 
 /// The first offer in the header's lines that can be kept.
 pub(super) fn agree<'a>(lines: impl Iterator<Item = &'a str>) -> Option<Deflate> {
-    lines
-        .flat_map(|line| split(line, ','))
-        .find_map(|offer| agree_to(offer))
+    lines.flat_map(|line| split(line, ',')).find_map(agree_to)
 }
 
 /// One offer: a name and its parameters.

@@ -29,7 +29,7 @@ pub(super) fn bad_version(buf: &[u8]) -> Option<Refusal> {
 pub(super) fn check(head: &RequestHead<'_>) -> Result<(), Refusal> {
     let refuse = |text: &str| Err(Refusal::new(400, text));
     let is_path = head.target.starts_with('/') || head.target.contains("://");
-    if !is_path && !(head.method == "OPTIONS" && head.target == "*") {
+    if !(is_path || head.method == "OPTIONS" && head.target == "*") {
         return refuse("Bad Request");
     }
     match head.header("Host") {

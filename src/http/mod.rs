@@ -6,9 +6,9 @@
 //! 400), [`route::endpoint`] (500, 400), the parameters, [`upgrade::accept`] (400).
 
 pub mod admin;
+pub mod extensions;
 pub mod forwarded;
 mod head;
-pub mod extensions;
 pub mod parameters;
 pub mod proxy_protocol;
 pub mod refusal;

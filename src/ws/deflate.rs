@@ -339,7 +339,7 @@ mod tests {
             let longer = vec![b'x'; (1 << bits) + 1];
             assert_eq!(deflater.deflate(&longer, bits), None, "{bits}");
         }
-        assert!(deflater.deflate(&[b'x'; 1 << 17], 15).is_some());
+        assert!(deflater.deflate(&vec![b'x'; 1 << 17], 15).is_some());
     }
 
     proptest! {

@@ -172,6 +172,7 @@ impl World {
                 producer_id: sent.producer_id,
                 sequence_id: sent.sequence_id,
                 message_id: Some(message_id(sent.sequence_id)),
+                highest_sequence_id: None,
             };
             let command = wire::BaseCommand {
                 send_receipt: Some(receipt),

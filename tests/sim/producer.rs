@@ -185,11 +185,7 @@ impl Producer {
         let topic = &scene.broker.topics[index];
         let entry = topic.find(&data).expect("ok means stored");
         let entry = &topic.entries[entry];
-        assert_eq!(
-            data.batch_index.is_some(),
-            entry.batched,
-            "{name}: {id}"
-        );
+        assert_eq!(data.batch_index.is_some(), entry.batched, "{name}: {id}");
         let place = data.batch_index.unwrap_or(0);
         let stored = &entry.messages[usize::try_from(place).expect("an index")];
         assert_eq!(stored, published, "{name}: {number} is stored");

@@ -62,8 +62,6 @@ pub(super) enum Handling {
     /// It would change who may do what, or who can listen, and that is not built: a value that asks
     /// for it ends the start.
     Refused(&'static str),
-    /// It has no effect; a value other than the default is worth a warning, and this is why.
-    Warned(&'static str),
     /// It has no effect, and nobody misses it; this is why.
     Silent(&'static str),
 }

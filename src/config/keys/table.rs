@@ -3,7 +3,7 @@
 
 use super::{
     Group,
-    Handling::{Honoured, Refused, Silent, Warned},
+    Handling::{Honoured, Refused, Silent},
     Key,
     Kind::{
         self, Address, Boolean, Choice, Int, List, Long, Port, Positive, Secret, SecurityBoolean,
