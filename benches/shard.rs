@@ -149,8 +149,8 @@ fn answer(command: proto::BaseCommand) -> Option<proto::BaseCommand> {
                 entry_id: sent.sequence_id,
                 partition: Some(-1),
                 ..Default::default()
+            }),
             highest_sequence_id: None,
-        }),
         }),
         ..Default::default()
     })

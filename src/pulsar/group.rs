@@ -118,7 +118,8 @@ impl Pulsar {
         self.add_partitions(now, key, 0..1);
     }
 
-    /// Publishes through the part that is to have it.
+    /// Publishes through the part that is to have it. Out of the way of who has no parts.
+    #[inline(never)]
     pub(super) fn publish_routed(
         &mut self,
         now: Now,

@@ -99,10 +99,15 @@ pub struct Producer {
     link: Link,
     /// Of lane 0, mostly the only one.
     contexts: Contexts,
-    /// Of the lanes from 1 on.
-    more: Vec<Contexts>,
+    more: MoreLanes,
+}
+
+/// The lanes from 1 on, counted together: there may be many.
+#[derive(Debug, Default)]
+struct MoreLanes {
+    contexts: Vec<Contexts>,
     in_flight: usize,
-    context_bytes: usize,
+    bytes: usize,
 }
 
 impl Producer {
@@ -112,22 +117,20 @@ impl Producer {
         Self {
             link,
             contexts: Contexts::default(),
-            more: Vec::new(),
-            in_flight: 0,
-            context_bytes: 0,
+            more: MoreLanes::default(),
         }
     }
 
     /// Publishes that have neither receipt nor failure yet.
     #[must_use]
-    pub const fn in_flight(&self) -> usize {
-        self.in_flight
+    pub fn in_flight(&self) -> usize {
+        self.contexts.sent.len() + self.more.in_flight
     }
 
     /// Bytes kept for publishes in flight on this side of the waist.
     #[must_use]
     pub const fn context_bytes(&self) -> usize {
-        self.context_bytes
+        self.contexts.text.len() - self.contexts.head + self.more.bytes
     }
 
     pub(super) fn handle_command<'a>(
@@ -158,7 +161,7 @@ impl Producer {
     pub fn oldest(&self, Lane(lane): Lane) -> Option<Sent> {
         let contexts = match (lane as usize).checked_sub(1) {
             None => &self.contexts,
-            Some(index) => self.more.get(index)?,
+            Some(index) => self.more.contexts.get(index)?,
         };
         contexts.sent.front().map(|(_, sent)| *sent)
     }
@@ -179,34 +182,42 @@ impl Producer {
         }
     }
 
-    fn push(&mut self, Lane(lane): Lane, context: Option<&str>, sent: Sent) {
-        self.in_flight += 1;
-        self.context_bytes += context.map_or(0, str::len);
-        let contexts = match (lane as usize).checked_sub(1) {
-            None => &mut self.contexts,
-            Some(index) => {
-                if self.more.len() <= index {
-                    self.more.resize_with(index + 1, Contexts::default);
-                }
-                &mut self.more[index]
-            }
-        };
-        contexts.push(context, sent);
+    fn push(&mut self, lane: Lane, context: Option<&str>, sent: Sent) {
+        match lane {
+            Lane(0) => self.contexts.push(context, sent),
+            Lane(lane) => self.more.push(lane as usize - 1, context, sent),
+        }
     }
 
-    fn pop(&mut self, Lane(lane): Lane) -> Option<&str> {
-        self.in_flight = self.in_flight.saturating_sub(1);
-        let contexts = match (lane as usize).checked_sub(1) {
-            None => &mut self.contexts,
-            Some(index) => self.more.get_mut(index)?,
-        };
-        let context = contexts.pop()?;
-        self.context_bytes -= context.len();
-        Some(context)
+    fn pop(&mut self, lane: Lane) -> Option<&str> {
+        match lane {
+            Lane(0) => self.contexts.pop(),
+            Lane(lane) => self.more.pop(lane as usize - 1),
+        }
     }
 
     pub(super) const fn link(&self) -> Link {
         self.link
+    }
+}
+
+impl MoreLanes {
+    #[inline(never)]
+    fn push(&mut self, index: usize, context: Option<&str>, sent: Sent) {
+        if self.contexts.len() <= index {
+            self.contexts.resize_with(index + 1, Contexts::default);
+        }
+        self.contexts[index].push(context, sent);
+        self.in_flight += 1;
+        self.bytes += context.map_or(0, str::len);
+    }
+
+    #[inline(never)]
+    fn pop(&mut self, index: usize) -> Option<&str> {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        let context = self.contexts.get_mut(index)?.pop()?;
+        self.bytes -= context.len();
+        Some(context)
     }
 }
 
