@@ -86,6 +86,7 @@ fn broker(url: &str) -> Location {
     Location {
         partitions: 0,
         broker_url: url.to_owned(),
+        topics: Vec::new(),
     }
 }
 

@@ -27,8 +27,8 @@ const THREADS: usize = 8;
 const QUESTIONS_MAX: usize = 64 * 1024;
 /// Java's `maxLookupRedirects`.
 const REDIRECTS_MAX: u32 = 20;
-/// Answers are a few hundred bytes.
-const ANSWER_BYTES_MAX: u64 = 64 * 1024;
+/// Answers are a few hundred bytes, but for the topics of a namespace.
+const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// What `java.net.URLEncoder` leaves as it is; it makes a blank a plus besides.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
@@ -44,6 +44,8 @@ pub struct Location {
     /// Its broker's URL, as `pulsar://host:6650`. Empty if the topic has partitions, each of which
     /// has its own, and if that was not asked.
     pub broker_url: String,
+    /// The namespace's topics by their full names; empty if that was not asked.
+    pub topics: Vec<String>,
 }
 
 /// What to ask.
@@ -55,6 +57,8 @@ pub enum Wanted {
     PartitionsOrBroker,
     /// Its partitions. Asking makes nothing.
     Partitions,
+    /// The persistent topics of a namespace, whose name stands in the place of a topic's.
+    Topics,
 }
 
 /// Why it was not found.
@@ -140,6 +144,9 @@ fn serve(service: &Service, questions: &Receiver<Question>) {
 
 impl Service {
     fn locate(&self, topic: &str, wanted: Wanted) -> Result<Location, LookupError> {
+        if wanted == Wanted::Topics {
+            return self.topics(topic);
+        }
         let (topic, version) =
             encoded(topic).ok_or_else(|| nonsense("the topic has no such name"))?;
         if wanted != Wanted::Broker {
@@ -155,6 +162,7 @@ impl Service {
                 return Ok(Location {
                     partitions,
                     broker_url: String::new(),
+                    topics: Vec::new(),
                 });
             }
         }
@@ -167,6 +175,29 @@ impl Service {
             broker_url: url
                 .ok_or_else(|| nonsense("it names no broker"))?
                 .to_owned(),
+            topics: Vec::new(),
+        })
+    }
+
+    /// A namespace that is not there has no topics, as over the brokers' own protocol.
+    fn topics(&self, namespace: &str) -> Result<Location, LookupError> {
+        let path = match namespace.split('/').count() {
+            2 => format!("/admin/v2/namespaces/{namespace}/topics?mode=PERSISTENT"),
+            _ => format!("/admin/namespaces/{namespace}/destinations?mode=PERSISTENT"),
+        };
+        let answer = match self.get(&path) {
+            Err(LookupError {
+                status: Some(404), ..
+            }) => Value::Array(Vec::new()),
+            answer => answer?,
+        };
+        let names = answer.as_array();
+        let names = names.ok_or_else(|| nonsense("it is no list of topics"))?;
+        let names = names.iter().filter_map(|name| name.as_str());
+        Ok(Location {
+            partitions: 0,
+            broker_url: String::new(),
+            topics: names.map(str::to_owned).collect(),
         })
     }
 

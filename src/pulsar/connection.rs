@@ -101,6 +101,8 @@ pub(super) enum Waiter {
     Lookup(LookupKey),
     /// To be made at the broker.
     Half(HalfKey),
+    /// To be told of topics.
+    Watch(HalfKey),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +129,8 @@ pub(super) struct Connection {
     pub(super) reader: FrameReader,
     /// What the broker takes.
     pub(super) message_bytes_max: usize,
+    /// The broker tells which topics come and go.
+    pub(super) watches_topics: bool,
     /// Nothing came since our last PING.
     pub(super) is_pinged: bool,
 }
@@ -141,6 +145,7 @@ impl Connection {
             outbox: Outbox::default(),
             reader: FrameReader::new(message_bytes_max),
             message_bytes_max,
+            watches_topics: false,
             is_pinged: false,
         }
     }
@@ -349,6 +354,8 @@ impl Pulsar {
             connection.message_bytes_max = max;
             connection.reader.set_message_bytes_max(max);
         }
+        let flags = answer.feature_flags.as_ref();
+        connection.watches_topics = flags.is_some_and(FeatureFlags::supports_topic_watchers);
         connection.phase = Phase::Ready;
         tracing::debug!(broker = %connection.address.host, version = answer.server_version, "connected");
         for waiter in std::mem::take(&mut connection.waiting) {
@@ -413,6 +420,7 @@ impl Pulsar {
             match waiter {
                 Waiter::Lookup(lookup) => self.lookup_failed(now, lookup, failure.clone()),
                 Waiter::Half(half) => self.half_failed(now, half, failure),
+                Waiter::Watch(half) => self.watch_failed(now, half, failure),
             }
         }
         for purpose in self.requests.remove_all(key) {
@@ -421,6 +429,7 @@ impl Pulsar {
                 purpose => self.request_failed(now, purpose, failure),
             }
         }
+        self.watchers_lost(now, key, failure);
         let attached: Vec<_> = self
             .halves
             .iter()
@@ -438,6 +447,7 @@ impl Pulsar {
         match waiter {
             Waiter::Lookup(lookup) => self.lookup_connected(now, lookup, key),
             Waiter::Half(half) => self.half_connected(now, half, key),
+            Waiter::Watch(half) => self.watch_connected(now, half, key),
         }
     }
 

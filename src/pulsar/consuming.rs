@@ -28,6 +28,10 @@ pub(super) struct Consuming {
     is_unsubscribing: bool,
     /// The broker was asked so once, and may have done it.
     pub(super) was_unsubscribed: bool,
+    /// Where the last entry came from, if it is one of several.
+    ledger: Option<u64>,
+    /// It stands in the list of those of several that may hold something.
+    pub(super) is_listed: bool,
     /// Its earliest deadline that is set; later ones may be, and mean nothing.
     armed: Option<Instant>,
 }
@@ -45,6 +49,8 @@ impl Consuming {
             subscription,
             is_unsubscribing: false,
             was_unsubscribed: false,
+            ledger: None,
+            is_listed: false,
             armed: None,
         }
     }
@@ -90,6 +96,8 @@ impl Pulsar {
             return Ok(None);
         };
         let out = connection.outbox.commands(&mut self.segments);
+        let is_new_ledger = half.place.is_some()
+            && consuming.ledger.replace(command.entry.ledger) != Some(command.entry.ledger);
         let consumer = &mut consuming.consumer;
         let entry = match Stored::parse(frame.rest) {
             Some(Stored { metadata, payload }) => {
@@ -102,6 +110,9 @@ impl Pulsar {
         };
         self.announce(at);
         self.arm_consumer(key);
+        if is_new_ledger {
+            self.note_ledger(key, command.entry.ledger);
+        }
         Ok(entry.map(|entry| Entry { half: key, entry }))
     }
 
@@ -131,12 +142,18 @@ impl Pulsar {
             && let (State::Ready { .. }, Role::Consumer(consuming)) = (&half.state, &mut half.role)
         {
             consuming.consumer.hold(entry.entry);
+            if half.place.is_some() {
+                self.note_held(entry.half);
+            }
         }
     }
 
     /// The next message that is held.
     pub fn next_held(&mut self, now: Now, link: Link) -> Option<Delivery<'_>> {
-        let key = half_key(link.0);
+        let mut key = half_key(link.0);
+        if let Role::FanIn(_) = self.halves.get(key)?.role {
+            key = self.next_holder(key)?;
+        }
         let half = self.halves.get_mut(key)?;
         let Role::Consumer(consuming) = &mut half.role else {
             return None;
@@ -190,7 +207,7 @@ impl Pulsar {
         let key = half_key(link.0);
         let removed = self.consume(key, |consumer, out| consumer.acknowledge(now, id, out));
         self.arm_consumer(key);
-        removed.unwrap_or(Ok(false))
+        removed.unwrap_or_else(|| self.acknowledge_at_part(now, key, id, Self::acknowledge_message))
     }
 
     pub(super) fn negative_acknowledge_message(
@@ -206,7 +223,9 @@ impl Pulsar {
             removed
         });
         self.arm_consumer(key);
-        removed.unwrap_or(Ok(false))
+        removed.unwrap_or_else(|| {
+            self.acknowledge_at_part(now, key, id, Self::negative_acknowledge_message)
+        })
     }
 
     pub(super) fn permit_messages(&mut self, link: Link, messages: u32) {
@@ -264,7 +283,7 @@ impl Pulsar {
             return;
         };
         let Role::Consumer(consuming) = &mut half.role else {
-            return;
+            return self.unsubscribe_all(now, key);
         };
         match half.state {
             State::Ready { connection: at } if !consuming.is_unsubscribing => {

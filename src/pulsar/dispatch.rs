@@ -7,13 +7,16 @@ use super::{
     command::{SendError, SendReceipt},
     connection::{Address, ConnectionKey, Phase},
     error::Failure,
+    fan_in::WatchAnswer,
     half::{HalfKey, Role, State, half_key},
+    lookup::Located,
     producer::{Broken, Receipt},
     proto::{
         CommandCloseConsumer, CommandCloseProducer, CommandConnected, CommandError,
-        CommandLookupTopicResponse, CommandPartitionedTopicMetadataResponse,
-        CommandProducerSuccess, CommandReachedEndOfTopic, CommandSuccess, CommandTopicMigrated,
-        Kind, ServerError,
+        CommandGetTopicsOfNamespaceResponse, CommandLookupTopicResponse,
+        CommandPartitionedTopicMetadataResponse, CommandProducerSuccess, CommandReachedEndOfTopic,
+        CommandSuccess, CommandTopicMigrated, CommandWatchTopicListSuccess,
+        CommandWatchTopicUpdate, Kind, ServerError,
     },
     reader::{Input, Place},
     request::Purpose,
@@ -145,6 +148,26 @@ impl Pulsar {
                 if let Some(Purpose::Lookup(lookup)) = self.answered(answer.request_id) {
                     self.lookup_answered(now, lookup, &answer);
                 }
+            }
+            Kind::GetTopicsOfNamespaceResponse => {
+                let answer: CommandGetTopicsOfNamespaceResponse = decode(frame.body)?;
+                if let Some(Purpose::Lookup(lookup)) = self.answered(answer.request_id) {
+                    self.finish_lookup(now, lookup, &Ok(Located::Topics(answer.topics)));
+                }
+            }
+            Kind::WatchTopicListSuccess => {
+                let answer: CommandWatchTopicListSuccess = decode(frame.body)?;
+                if let Some(Purpose::Watch(half)) = self.answered(answer.request_id) {
+                    self.watched(now, half, key, WatchAnswer::All(answer.topic));
+                }
+            }
+            Kind::WatchTopicUpdate => {
+                let update: CommandWatchTopicUpdate = decode(frame.body)?;
+                let answer = WatchAnswer::Update {
+                    new: update.new_topics,
+                    deleted: update.deleted_topics,
+                };
+                self.watched(now, half_key(update.watcher_id), key, answer);
             }
             Kind::CloseProducer => {
                 let close: CommandCloseProducer = decode(frame.body)?;
@@ -288,7 +311,7 @@ impl Pulsar {
             Some(Purpose::Create(half)) => self.consumer_created(now, half, key),
             Some(Purpose::Close(half)) => self.forget(half),
             Some(Purpose::Unsubscribe(half)) => self.unsubscribed(half),
-            Some(Purpose::Lookup(_) | Purpose::Forget) | None => {}
+            Some(Purpose::Lookup(_) | Purpose::Watch(_) | Purpose::Forget) | None => {}
         }
     }
 

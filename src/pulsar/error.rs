@@ -27,8 +27,8 @@ pub(super) enum Cause {
     Connection,
     /// The answer to a lookup makes no sense.
     Lookup,
-    /// This build does not do it yet.
-    Unsupported,
+    /// What is asked for can't be, whatever the broker says.
+    Illegal,
 }
 
 impl Failure {
@@ -71,10 +71,10 @@ impl Failure {
         }
     }
 
-    /// What is still to be built.
-    pub(super) fn unsupported(message: &str) -> Self {
+    /// What can't be, whatever the broker says.
+    pub(super) fn illegal(message: &str) -> Self {
         Self {
-            cause: Cause::Unsupported,
+            cause: Cause::Illegal,
             message: message.to_owned(),
         }
     }
@@ -88,7 +88,7 @@ impl Failure {
             TransactionConflict,
         };
         match self.cause {
-            Cause::Unsupported => false,
+            Cause::Illegal => false,
             Cause::Timeout | Cause::Connection | Cause::Lookup => true,
             Cause::Broker(error) => {
                 !self.names_no_namespace()
@@ -146,8 +146,11 @@ impl Failure {
         OpenError {
             kind: self.open_error_kind(),
             message: match self.cause {
-                Cause::Broker(_) | Cause::Timeout | Cause::Unsupported => self.message.clone(),
+                Cause::Broker(_) | Cause::Timeout => self.message.clone(),
                 Cause::Connection | Cause::Lookup => self.text(),
+                Cause::Illegal => {
+                    format!("java.util.concurrent.ExecutionException: {}", self.text())
+                }
             },
         }
     }
@@ -156,8 +159,7 @@ impl Failure {
         use ServerError as E;
         match self.cause {
             Cause::Timeout => OpenErrorKind::Timeout,
-            Cause::Unsupported => OpenErrorKind::Unsupported,
-            Cause::Connection | Cause::Lookup => OpenErrorKind::Other,
+            Cause::Connection | Cause::Lookup | Cause::Illegal => OpenErrorKind::Other,
             Cause::Broker(error) => match error {
                 E::AuthenticationError => OpenErrorKind::Authentication,
                 E::AuthorizationError => OpenErrorKind::Authorization,
@@ -185,8 +187,7 @@ impl Failure {
         match self.cause {
             Cause::Timeout => "$TimeoutException",
             Cause::Lookup => "$LookupException",
-            Cause::Connection => "",
-            Cause::Unsupported => "$FeatureNotSupportedException",
+            Cause::Connection | Cause::Illegal => "",
             Cause::Broker(error) => match error {
                 E::AuthenticationError => "$AuthenticationException",
                 E::AuthorizationError => "$AuthorizationException",

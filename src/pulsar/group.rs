@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// A topic may have as many; each costs every session that publishes to it.
-const PARTITIONS_MAX: u32 = 10_000;
+pub(super) const PARTITIONS_MAX: u32 = 10_000;
 
 /// A half's place among others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,14 +93,13 @@ impl Pulsar {
         let Some(spec) = half.spec.take() else {
             return;
         };
-        let Spec::Producer(producer) = &*spec else {
-            let failure = Failure::unsupported("partitioned topics are not supported yet");
-            return self.open_failed(now, key, &failure);
-        };
         if partitions > PARTITIONS_MAX {
             let text = format!("{partitions} partitions are more than {PARTITIONS_MAX}");
             return self.open_failed(now, key, &Failure::lookup(text));
         }
+        let Spec::Producer(producer) = &*spec else {
+            return self.become_fan_in(now, key, *spec, partitions);
+        };
         let kind = Kind::Producers(Producers {
             router: Router::new(producer.partitioning, partitions, self.random.next()),
             name: None,
@@ -134,6 +133,7 @@ impl Pulsar {
 
     /// The session ended: all parts are closed, each in its own time.
     pub(super) fn close_group(&mut self, now: Now, key: HalfKey) {
+        self.close_parts(now, key);
         if let Some(half) = self.halves.remove(key)
             && let Role::Group(group) = half.role
         {
@@ -145,6 +145,9 @@ impl Pulsar {
 
     /// A part is at its broker for the first time.
     pub(super) fn part_opened(&mut self, now: Now, part: HalfKey, place: Place) {
+        if self.fan_in(place.group).is_some() {
+            return self.fan_in_part_opened(now, place.group);
+        }
         let name = match self.halves.get(part).map(|half| &half.role) {
             Some(Role::Producer(producer)) => Some(producer.name().to_owned()),
             _ => None,
@@ -183,6 +186,9 @@ impl Pulsar {
     /// A part, which is forgotten already, could not be opened. The session can't then; one that is
     /// open goes on without the new parts, until partitions are counted again.
     pub(super) fn part_failed(&mut self, now: Now, place: Place, failure: &Failure) {
+        if self.fan_in(place.group).is_some() {
+            return self.fan_in_part_failed(now, place, failure);
+        }
         let Some(half) = self.halves.get_mut(place.group) else {
             return;
         };
@@ -210,6 +216,8 @@ impl Pulsar {
         if let Some(group) = self.group(key) {
             let topic = group.spec.topic().to_owned();
             self.look_up_partitions(now, key, topic);
+        } else {
+            self.recheck_fan_in(now, key);
         }
     }
 
@@ -221,7 +229,7 @@ impl Pulsar {
         answer: &Result<Located, Failure>,
     ) {
         let Some(group) = self.group(key) else {
-            return;
+            return self.fan_in_located(now, key, answer);
         };
         let known = group.partitions;
         let topic = group.spec.topic();
@@ -241,7 +249,7 @@ impl Pulsar {
         self.count_later(now, key);
     }
 
-    fn count_later(&mut self, now: Now, key: HalfKey) {
+    pub(super) fn count_later(&mut self, now: Now, key: HalfKey) {
         let at = now.mono + self.settings.partitions_interval;
         self.timers.set(at, Timer::Partitions(key));
     }

@@ -24,6 +24,7 @@ use super::{
     consuming::Consuming,
     ending,
     error::{Cause, Failure, exception},
+    fan_in::FanIn,
     group::{Group, Place},
     leaving::Leaving,
     lookup::{Hosts, Located, host_and_port},
@@ -78,6 +79,7 @@ pub(super) enum Role {
     Producer(Producer),
     Consumer(Box<Consuming>),
     Group(Box<Group>),
+    FanIn(Box<FanIn>),
 }
 
 /// The backend's half of a session.
@@ -111,7 +113,12 @@ impl Pulsar {
     pub fn open(&mut self, now: Now, session: SessionKey, spec: &Spec) -> Link {
         match self.make_half(now, session, spec, None) {
             Ok(key) => {
-                self.look_up(now, key);
+                match spec {
+                    Spec::Consumer(spec) if spec.several.is_some() => {
+                        self.open_several(now, key, spec.clone());
+                    }
+                    _ => self.look_up(now, key),
+                }
                 Link(wire_id(key))
             }
             Err(BadMessageId) => self.refuse(session, "Invalid start message id"),
@@ -290,6 +297,8 @@ impl Pulsar {
         };
         match answer {
             Ok(Located::Partitions(count)) => self.become_group(now, key, *count),
+            // Nobody asks for the topics of a namespace to find one.
+            Ok(Located::Topics(_)) => {}
             Ok(Located::Broker(address)) => {
                 half.spec = None;
                 let is_proxied = address.proxy_to.is_some();
@@ -347,7 +356,7 @@ impl Pulsar {
                 subscribe.force_topic_creation = Some(half.leaving.is_none());
                 command::put_command(out, Kind::Subscribe, &subscribe);
             }
-            Role::Group(_) => {}
+            Role::Group(_) | Role::FanIn(_) => {}
         }
         self.announce(connection_key);
     }
@@ -533,13 +542,8 @@ impl Pulsar {
         let Some(half) = self.halves.get(half_key(link.0)) else {
             return "nothing".into();
         };
-        if let Role::Group(group) = &half.role {
-            let mut parts = group.parts.iter();
-            let waits = |part: &&HalfKey| self.halves.get(**part).is_some_and(|part| !part.is_open);
-            return parts.find(waits).map_or_else(
-                || "nothing".into(),
-                |&part| self.waiting_for(Link(wire_id(part))),
-            );
+        if half.state == State::Grouped {
+            return self.group_waits_for(half);
         }
         let step = match half.state {
             State::Locating => "looking up the topic",
@@ -547,7 +551,7 @@ impl Pulsar {
             State::Creating { .. } => match half.role {
                 Role::Producer(_) => "creating the producer",
                 Role::Consumer(_) => "subscribing",
-                Role::Group(_) => "nothing",
+                Role::Group(_) | Role::FanIn(_) => "nothing",
             },
             State::Waiting { .. } => "waiting to try again",
             State::Ready { .. } | State::Closing | State::Ended | State::Grouped => "nothing",
@@ -555,6 +559,23 @@ impl Pulsar {
         match &half.last_failure {
             Some(failure) => format!("{step} (before: {})", failure.message),
             None => step.into(),
+        }
+    }
+}
+
+impl Pulsar {
+    /// What the first part waits for that does.
+    fn group_waits_for(&self, half: &Half) -> String {
+        let waits = |part: &HalfKey| self.halves.get(*part).is_some_and(|part| !part.is_open);
+        let part = match &half.role {
+            Role::Group(group) => group.parts.iter().copied().find(waits),
+            Role::FanIn(fan_in) => fan_in.parts().find(waits),
+            Role::Producer(_) | Role::Consumer(_) => None,
+        };
+        match part {
+            Some(part) => self.waiting_for(Link(wire_id(part))),
+            None if half.is_open => "nothing".into(),
+            None => "looking for topics".into(),
         }
     }
 }

@@ -17,6 +17,8 @@ pub struct Location {
     pub partitions: u64,
     /// Its broker's URL; empty if it has partitions, and if that was not asked.
     pub broker_url: String,
+    /// The namespace's topics by their full names; empty if that was not asked.
+    pub topics: Vec<String>,
 }
 
 /// Why there is none.
@@ -44,9 +46,12 @@ impl Pulsar {
         lookup: LookupKey,
         answer: Result<Location, NotLocated>,
     ) {
-        let counts = self.counts_partitions(lookup);
+        let wanted = self.wanted(lookup);
         let failure = match answer {
-            Ok(location) if location.partitions > 0 || counts => {
+            Ok(location) if wanted == Some(Wanted::Topics) => {
+                return self.finish_lookup(now, lookup, &Ok(Located::Topics(location.topics)));
+            }
+            Ok(location) if location.partitions > 0 || wanted == Some(Wanted::Partitions) => {
                 let partitions = u32::try_from(location.partitions).unwrap_or(u32::MAX);
                 return self.finish_lookup(now, lookup, &Ok(Located::Partitions(partitions)));
             }

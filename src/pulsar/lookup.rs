@@ -22,8 +22,9 @@ use super::{
     error::{Cause, Failure},
     half::HalfKey,
     proto::{
-        CommandLookupTopic, CommandLookupTopicResponse, CommandPartitionedTopicMetadata,
-        CommandPartitionedTopicMetadataResponse, Kind, ServerError,
+        CommandGetTopicsOfNamespace, CommandLookupTopic, CommandLookupTopicResponse,
+        CommandPartitionedTopicMetadata, CommandPartitionedTopicMetadataResponse, Kind,
+        ServerError,
     },
     request::Purpose,
 };
@@ -65,6 +66,8 @@ pub enum Wanted {
     PartitionsOrBroker,
     /// Its partitions. Asking makes nothing.
     Partitions,
+    /// The persistent topics of a namespace, whose name stands in the place of a topic's.
+    Topics,
 }
 
 /// What was found out.
@@ -74,6 +77,8 @@ pub(super) enum Located {
     Broker(Address),
     /// How many partitions it has; 0 only for who wanted nothing else.
     Partitions(u32),
+    /// Topics by their full names, partitions one by one.
+    Topics(Vec<String>),
 }
 
 /// All lookups of a shard.
@@ -106,6 +111,7 @@ struct Lookup {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Partitions,
+    Topics,
     Broker { authoritative: bool, redirects: u32 },
 }
 
@@ -154,6 +160,30 @@ impl Pulsar {
         self.ask(now, key, question, deadline);
     }
 
+    /// Asks which topics a namespace has; the answer is given to [`Pulsar::half_located`].
+    pub(super) fn look_up_topics(&mut self, now: Now, key: HalfKey, namespace: String) {
+        let Some(half) = self.halves.get(key) else {
+            return;
+        };
+        let (is_opening, open_by) = (!half.is_open, half.deadline);
+        let question = Question {
+            topic: namespace,
+            wanted: Wanted::Topics,
+            is_opening,
+            cluster: None,
+        };
+        let later = now.mono + self.settings.operation_timeout;
+        let deadline = if is_opening { open_by } else { later };
+        self.ask(now, key, question, deadline);
+    }
+
+    /// The service host whose turn it is; `None` where all is asked outside.
+    pub(super) fn service_address(&self) -> Option<Address> {
+        let hosts = &self.settings.brokers;
+        let (host, port) = hosts.get(self.lookups.host % hosts.len().max(1))?;
+        (!self.settings.locates_outside).then(|| Address::direct(host, *port))
+    }
+
     fn ask(&mut self, now: Now, half: HalfKey, question: Question, deadline: Instant) {
         if let Some(&key) = self.lookups.by_question.get(&question)
             && let Some(lookup) = self.lookups.lookups.get_mut(key)
@@ -168,6 +198,7 @@ impl Pulsar {
             step: match question.wanted {
                 Wanted::Broker => Step::BROKER,
                 Wanted::PartitionsOrBroker | Wanted::Partitions => Step::Partitions,
+                Wanted::Topics => Step::Topics,
             },
             asked: Address::direct("", 0),
             hosts_left: 0,
@@ -239,6 +270,13 @@ impl Pulsar {
                     metadata_auto_creation_enabled: Some(may_create),
                 };
                 command::put_command(out, Kind::PartitionedMetadata, &request);
+            }
+            Step::Topics => {
+                let request = CommandGetTopicsOfNamespace {
+                    request_id,
+                    namespace: topic,
+                };
+                command::put_command(out, Kind::GetTopicsOfNamespace, &request);
             }
             Step::Broker { authoritative, .. } => {
                 let request = CommandLookupTopic {
@@ -314,7 +352,7 @@ impl Pulsar {
         }
         let redirects = match lookup.step {
             Step::Broker { redirects, .. } => redirects + 1,
-            Step::Partitions => 1,
+            Step::Partitions | Step::Topics => 1,
         };
         if redirects > REDIRECTS_MAX {
             let failure = Failure::lookup(format!("Too many redirects: {REDIRECTS_MAX}"));
@@ -329,10 +367,9 @@ impl Pulsar {
         self.acquire(now, &address, Waiter::Lookup(key));
     }
 
-    /// Whether a lookup asks for nothing but partitions.
-    pub(super) fn counts_partitions(&self, key: LookupKey) -> bool {
-        let lookup = self.lookups.lookups.get(key);
-        lookup.is_some_and(|lookup| lookup.question.wanted == Wanted::Partitions)
+    /// What a lookup is for.
+    pub(super) fn wanted(&self, key: LookupKey) -> Option<Wanted> {
+        Some(self.lookups.lookups.get(key)?.question.wanted)
     }
 
     /// Nobody answered, or not with a broker: the next host, a later try, or the end.

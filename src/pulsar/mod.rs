@@ -22,6 +22,7 @@ mod consuming;
 mod dispatch;
 mod ending;
 mod error;
+mod fan_in;
 mod group;
 mod half;
 mod hash;
@@ -556,6 +557,7 @@ impl Broker for Pulsar {
     fn end_of_topic(&self, link: Link) -> bool {
         match self.halves.get(half_key(link.0)).map(|half| &half.role) {
             Some(Role::Consumer(consuming)) => consuming.consumer.end_of_topic(),
+            Some(Role::FanIn(_)) => self.all_ended(half_key(link.0)),
             _ => false,
         }
     }

@@ -18,6 +18,8 @@ pub(super) enum Purpose {
     Close(HalfKey),
     /// UNSUBSCRIBE.
     Unsubscribe(HalfKey),
+    /// WATCH_TOPIC_LIST.
+    Watch(HalfKey),
     /// Nobody cares about the answer.
     Forget,
 }
@@ -96,6 +98,7 @@ impl Pulsar {
             Purpose::Create(half) => self.half_failed(now, half, failure),
             Purpose::Close(half) => self.forget(half),
             Purpose::Unsubscribe(half) => self.unsubscribe_failed(half, failure),
+            Purpose::Watch(half) => self.watch_failed(now, half, failure),
             Purpose::Forget => {}
         }
     }

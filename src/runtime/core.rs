@@ -383,6 +383,7 @@ impl Core {
             Wanted::Broker => control::Wanted::Broker,
             Wanted::PartitionsOrBroker => control::Wanted::PartitionsOrBroker,
             Wanted::Partitions => control::Wanted::Partitions,
+            Wanted::Topics => control::Wanted::Topics,
         };
         let asked = self.control.locate(topic, wants, Box::new(reply));
         if asked.is_err() {
@@ -403,6 +404,7 @@ fn located(
         Ok(location) => Ok(Location {
             partitions: location.partitions,
             broker_url: location.broker_url,
+            topics: location.topics,
         }),
         Err(error) => Err(NotLocated {
             status: error.status,

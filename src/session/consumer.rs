@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{BadMessageId, Broker, Event, Link};
+use super::{BadMessageId, Broker, Event, Link, pattern::TopicPattern};
 use crate::timer::Now;
 
 /// What a consumer is to be.
@@ -11,6 +11,8 @@ use crate::timer::Now;
 pub struct Spec {
     /// Full name, `persistent://tenant/namespace/topic`.
     pub topic: String,
+    /// More than that topic, which then is only what the session is known by.
+    pub several: Option<Several>,
     /// Subscription, decoded.
     pub subscription: String,
     /// How messages are shared out.
@@ -32,6 +34,15 @@ pub struct Spec {
     pub ack_timeout: Option<Duration>,
     /// How long a negatively acknowledged message rests.
     pub negative_ack_delay: Duration,
+}
+
+/// Several topics at a time.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Several {
+    /// These, by their full names; no name is there twice.
+    Names(Vec<String>),
+    /// Those that match, now and later.
+    Pattern(TopicPattern),
 }
 
 /// How a subscription's messages are shared out among its consumers.

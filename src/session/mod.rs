@@ -5,6 +5,7 @@
 //! shard owns both sides and passes commands down and events up, by key.
 
 pub mod consumer;
+pub mod pattern;
 pub mod producer;
 pub mod reader;
 

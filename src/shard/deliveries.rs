@@ -61,6 +61,9 @@ impl Shard {
         let link = open.session.link();
         while takes_delivery(open, &client.outbox) {
             let Some(delivery) = self.pulsar.next_held(now, link) else {
+                if self.pulsar.holds_more(link) {
+                    continue;
+                }
                 break;
             };
             self.buffers.provide(&mut client.outbox);

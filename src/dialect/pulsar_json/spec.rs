@@ -225,6 +225,7 @@ fn consumer(endpoint: &Endpoint) -> Result<consumer::Spec, String> {
     }
     Ok(consumer::Spec {
         topic: endpoint.topic.full_name(),
+        several: None,
         subscription,
         subscription_type: subscription_type.unwrap_or(SubscriptionType::Exclusive),
         durable: durable.unwrap_or(true),

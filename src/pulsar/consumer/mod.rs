@@ -31,6 +31,7 @@ pub mod wire;
 
 use bytes::BytesMut;
 
+pub(super) use self::spec::{Names, partition_of};
 use self::{
     acks::Acks,
     deliver::Tracker,
@@ -39,7 +40,7 @@ use self::{
     outstanding::{Outstanding, Tell},
     permits::Permits,
     redelivery::{Patience, Rejections},
-    spec::{Names, Position},
+    spec::Position,
     wire::{put_error_ack, put_flow, put_redeliver, put_redeliver_all},
 };
 pub use self::{entry::Entry, spec::ConsumerSpec, wire::MessageCommand};
@@ -115,6 +116,24 @@ impl Consumer {
         }
     }
 
+    /// One of several that are one to the session. A reader's parts share a subscription.
+    pub(super) fn join(&mut self, subscription: Option<String>, makes_topic: bool) {
+        if let Some(subscription) = subscription {
+            self.subscription = subscription;
+        }
+        self.tracker.spec.makes_topic = makes_topic;
+    }
+
+    /// How many bytes may be held of this one. To be said before anything is.
+    pub(super) const fn set_held_bytes_max(&mut self, bytes: usize) {
+        self.tracker.permits.set_held_bytes_max(bytes);
+    }
+
+    /// Whether its messages can't be told apart by their ids.
+    pub(super) const fn is_volatile(&self) -> bool {
+        self.tracker.spec.is_volatile
+    }
+
     /// Makes the consumer known to a broker, for the first time or again.
     #[must_use]
     pub fn subscribe(&self, request_id: u64) -> proto::CommandSubscribe {
@@ -142,7 +161,7 @@ impl Consumer {
             }),
             read_compacted: Some(false),
             initial_position: Some(spec.initial_position.into()),
-            force_topic_creation: Some(true),
+            force_topic_creation: Some(spec.makes_topic),
             consumer_epoch: Some(tracker.epoch),
             ..proto::CommandSubscribe::default()
         }

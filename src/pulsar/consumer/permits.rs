@@ -59,6 +59,11 @@ impl Permits {
         }
     }
 
+    /// See [`Permits::held_bytes_max`].
+    pub(super) const fn set_held_bytes_max(&mut self, bytes: usize) {
+        self.held_bytes_max = bytes;
+    }
+
     /// The broker knows the consumer anew and has no permits; tells how many it gets, if any.
     pub(super) fn restart(&mut self) -> Option<u32> {
         match &mut self.ahead {

@@ -80,6 +80,8 @@ pub struct ConsumerSpec {
     pub(super) is_volatile: bool,
     /// Written into message ids, as Java does for a topic whose name says that it is a partition.
     pub(super) partition: Option<u32>,
+    /// Subscribing makes the topic, where brokers allow that.
+    pub(super) makes_topic: bool,
     /// The broker gets no permits while messages of more bytes are held.
     pub(in crate::pulsar) held_bytes_max: usize,
     /// The same for all sessions of the shard.
@@ -127,6 +129,7 @@ impl From<&consumer::Spec> for ConsumerSpec {
             is_reader: false,
             is_volatile: is_volatile(&spec.topic),
             partition: partition_of(&spec.topic),
+            makes_topic: true,
             held_bytes_max: usize::MAX,
             shard_held_bytes_max: usize::MAX,
             shard_held: Rc::default(),
@@ -165,6 +168,7 @@ impl TryFrom<&reader::Spec> for ConsumerSpec {
             is_reader: true,
             is_volatile: is_volatile(&spec.topic),
             partition: partition_of(&spec.topic),
+            makes_topic: true,
             held_bytes_max: usize::MAX,
             shard_held_bytes_max: usize::MAX,
             shard_held: Rc::default(),
@@ -178,7 +182,7 @@ fn is_volatile(topic: &str) -> bool {
 }
 
 /// `TopicName.getPartitionIndex`: a number behind the last `-partition-`, written as Java writes it.
-fn partition_of(topic: &str) -> Option<u32> {
+pub(in crate::pulsar) fn partition_of(topic: &str) -> Option<u32> {
     let (_, digits) = topic.rsplit_once("-partition-")?;
     let index: u32 = digits.parse().ok()?;
     (i32::try_from(index).is_ok() && index.to_string() == digits).then_some(index)
@@ -187,17 +191,17 @@ fn partition_of(topic: &str) -> Option<u32> {
 /// A few characters nobody chose, from a seed: the consumer's name when it got none, and the
 /// subscription of a reader.
 #[derive(Debug)]
-pub(super) struct Names {
+pub(in crate::pulsar) struct Names {
     state: u64,
 }
 
 impl Names {
-    pub(super) const fn new(seed: u64) -> Self {
+    pub(in crate::pulsar) const fn new(seed: u64) -> Self {
         Self { state: seed }
     }
 
     /// As Java's `RandomStringUtils.randomAlphanumeric(5)`.
-    pub(super) fn consumer(&mut self) -> String {
+    pub(in crate::pulsar) fn consumer(&mut self) -> String {
         self.pick(
             b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789",
             5,
@@ -207,6 +211,11 @@ impl Names {
     /// As Java's `ReaderImpl`: the first ten digits of a hash.
     pub(super) fn reader_subscription(&mut self) -> String {
         format!("reader-{}", self.pick(b"0123456789abcdef", 10))
+    }
+
+    /// What all readers of a topic's partitions subscribe as.
+    pub(in crate::pulsar) fn partitions_reader_subscription(&mut self) -> String {
+        format!("multiTopicsReader-{}", self.pick(b"0123456789abcdef", 10))
     }
 
     fn pick(&mut self, alphabet: &[u8], len: usize) -> String {

@@ -7,6 +7,10 @@ use crate::pulsar::{
 };
 
 pub(super) fn message(consumer: u64, entry: u64, payload: &[u8]) -> Vec<u8> {
+    message_of(consumer, 3, entry, payload)
+}
+
+pub(super) fn message_of(consumer: u64, ledger: u64, entry: u64, payload: &[u8]) -> Vec<u8> {
     let mut metadata = Vec::new();
     put_bytes(&mut metadata, 1, b"p");
     put_uint(&mut metadata, 2, entry);
@@ -17,7 +21,7 @@ pub(super) fn message(consumer: u64, entry: u64, payload: &[u8]) -> Vec<u8> {
     let checksum = crc32c::crc32c(&covered).to_be_bytes();
     let rest = [&MAGIC_CHECKSUM[..], &checksum, &covered].concat();
     let mut id = Vec::new();
-    put_uint(&mut id, 1, 3);
+    put_uint(&mut id, 1, ledger);
     put_uint(&mut id, 2, entry);
     let mut body = Vec::new();
     put_uint(&mut body, 1, consumer);

@@ -6,6 +6,7 @@
 
 mod batching;
 mod consuming;
+mod fan_in;
 mod golden;
 mod leaving;
 mod losing;
@@ -401,6 +402,7 @@ fn spec() -> producer::Spec {
 fn consumer_spec() -> consumer::Spec {
     consumer::Spec {
         topic: TOPIC.into(),
+        several: None,
         subscription: "s".into(),
         subscription_type: consumer::SubscriptionType::Shared,
         durable: true,

@@ -159,30 +159,6 @@ fn a_proxy_stays_in_between() {
 }
 
 #[test]
-fn a_consumer_of_partitions_is_refused() {
-    in_pieces(|mut world| {
-        let session = world.session();
-        world
-            .pulsar
-            .open(world.now, session, &Spec::Consumer(consumer_spec()));
-        let key = world.connect();
-        let asked: CommandPartitionedTopicMetadata =
-            world.sent_one(key, Kind::PartitionedMetadata).decode();
-        world.answer(
-            key,
-            Kind::PartitionedMetadataResponse,
-            &partitions(asked.request_id, 3),
-        );
-        let error = OpenError {
-            kind: OpenErrorKind::Unsupported,
-            message: "partitioned topics are not supported yet".into(),
-        };
-        assert_eq!(world.told(), [Told::OpenFailed(error)]);
-        assert_eq!(world.pulsar.links(), 0);
-    });
-}
-
-#[test]
 fn lookups_of_one_topic_are_shared() {
     let mut world = World::new(usize::MAX);
     for _ in 0..3 {

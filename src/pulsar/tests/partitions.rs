@@ -480,6 +480,7 @@ fn partitions_that_are_found_outside() {
         let answer = super::super::Location {
             partitions,
             broker_url: url.into(),
+            topics: Vec::new(),
         };
         world.pulsar.handle_located(world.now, *lookup, Ok(answer));
         if n == 1 {

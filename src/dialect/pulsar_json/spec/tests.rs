@@ -47,6 +47,7 @@ fn defaults_are_javas() {
     );
     let consumer = consumer::Spec {
         topic: "persistent://public/default/t".to_owned(),
+        several: None,
         subscription: "my sub".to_owned(),
         subscription_type: SubscriptionType::Exclusive,
         durable: true,

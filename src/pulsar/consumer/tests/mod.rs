@@ -298,6 +298,7 @@ pub(super) fn batch_payload(members: &[(Single, Vec<u8>)]) -> Vec<u8> {
 pub(super) fn spec(subscription_type: SubscriptionType) -> Spec {
     Spec {
         topic: "persistent://public/default/t".into(),
+        several: None,
         subscription: "s".into(),
         subscription_type,
         durable: true,
