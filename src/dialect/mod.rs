@@ -8,6 +8,7 @@
 //! A new format is a new folder and one more arm here.
 
 mod event_time;
+mod java_regex;
 mod parameters;
 mod pulsar_json;
 mod scratch;

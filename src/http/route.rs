@@ -28,6 +28,8 @@ pub struct Endpoint {
     pub kind: EndpointKind,
     /// The topic.
     pub topic: TopicName,
+    /// The parameters name the topics; `topic` is the first one, or their pattern read as one.
+    pub names_several: bool,
     /// The subscription; consumers have one, nobody else does.
     pub subscription: Option<String>,
     /// The query.
@@ -116,15 +118,10 @@ fn read_endpoint(mount: &Mount<'_>) -> Result<Endpoint, Refusal> {
         }
         EndpointKind::Producer | EndpointKind::Reader => None,
     };
-    if mount.api == Api::V3 {
-        return Err(Refusal::new(
-            400,
-            "Consumers of several topics are not supported yet",
-        ));
-    }
     Ok(Endpoint {
         kind: mount.kind,
         topic,
+        names_several: mount.api == Api::V3,
         subscription,
         parameters,
     })
@@ -420,13 +417,9 @@ mod tests {
             "topicsPattern=public/default/.*",
         ] {
             let path = format!("/ws/v3/consumer/s/ignored?{query}");
-            assert_eq!(
-                refused(&path),
-                (
-                    400,
-                    "Consumers of several topics are not supported yet".to_owned()
-                )
-            );
+            let endpoint = served(&path);
+            assert!(endpoint.names_several);
+            assert_eq!(endpoint.subscription.as_deref(), Some("s"));
         }
     }
 

@@ -92,7 +92,7 @@ impl TopicName {
         })
     }
 
-    /// The namespace's name, with its tenant.
+    /// The namespace with all that is before it, without the domain.
     pub fn namespace_name(&self) -> String {
         match &self.cluster {
             Some(cluster) => format!("{}/{cluster}/{}", self.tenant, self.namespace),

@@ -247,7 +247,7 @@ def test_what_does_not_exist_is_404_and_500_for_readers(service):
 
 @pytest.mark.ours_only("comes in a later version")
 @pytest.mark.parametrize("path", [
-    "/ws/v3/consumer/s?topics=a,b", "/ws/v2/producer/persistent/public/default/t?batchingEnabled=true",
+    "/ws/v2/producer/persistent/public/default/t?batchingEnabled=true",
     "/ws/v2/producer/persistent/public/default/t?compressionType=LZ4",
     "/ws/v2/producer/persistent/public/default/t?encryptionKeys=k",
     "/ws/v2/consumer/persistent/public/default/t/s?pullMode=true",
@@ -258,15 +258,6 @@ def test_what_is_not_built_yet_is_refused_with_a_sentence(service, path):
     answer = request(service.port, path)
     assert answer.status == 400, answer
     assert len(answer.text) > 20
-
-
-@pytest.mark.ours_only("consuming partitioned topics comes in a later version")
-def test_consuming_partitioned_topics_is_refused_with_a_sentence(service, broker, topic):
-    broker.admin("PUT", f"persistent/public/default/{topic}/partitions", 2)
-    for path in (service.path("consumer", topic, "s"), service.path("reader", topic)):
-        answer = request(service.port, path)
-        assert answer.status == 400, answer
-        assert "partition" in answer.text
 
 
 def test_open_means_ready(service, topic):

@@ -14,6 +14,7 @@
 mod consume;
 mod event;
 mod publish;
+mod several;
 mod spec;
 
 pub(super) use event::{event_len_hint, write_event, write_failure};

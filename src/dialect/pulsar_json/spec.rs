@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::to_standard_alphabet;
+use super::{several::choose_topics, to_standard_alphabet};
 use crate::{
     codec::base64,
     dialect::parameters::{boolean, choice, int, is_blank, long, not_blank},
@@ -44,7 +44,8 @@ pub(in crate::dialect) fn spec(endpoint: &Endpoint) -> Result<Spec, Refusal> {
             Ok(Spec::Producer(spec))
         }
         EndpointKind::Consumer => {
-            let spec = consumer(endpoint).map_err(|text| Refusal::invalid_params(&text))?;
+            let mut spec = consumer(endpoint).map_err(|text| Refusal::invalid_params(&text))?;
+            choose_topics(endpoint, &mut spec)?;
             refuse_unsupported(&[(
                 "maxRedeliverCount",
                 parameters.get("maxRedeliverCount").is_some(),
