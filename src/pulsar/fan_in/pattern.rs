@@ -26,6 +26,10 @@ use crate::{
 /// How long to rest when the connection to the broker that watches is lost.
 const REST: Duration = Duration::from_secs(1);
 
+/// Brokers watch no longer patterns (`subscriptionPatternMaxLength`, which may be set); then all topics
+/// of the namespace are watched, and those that don't match are passed over here.
+const WATCHED_PATTERN_BYTES_MAX: usize = 50;
+
 /// What a pattern found, and how more is heard of.
 #[derive(Debug)]
 pub(super) struct Watch {
@@ -243,11 +247,10 @@ impl Pulsar {
         }
         watch.watcher = Watcher::Asking(at);
         let namespace = watch.pattern.namespace().to_owned();
+        let common = watch.pattern.common();
+        let short = common.filter(|text| text.len() <= WATCHED_PATTERN_BYTES_MAX);
         let everything = || format!("{namespace}/.*");
-        let topics_pattern = watch
-            .pattern
-            .common()
-            .map_or_else(everything, str::to_owned);
+        let topics_pattern = short.map_or_else(everything, str::to_owned);
         let request_id = self.request(now, at, Purpose::Watch(key));
         let Some(connection) = self.connections.get_mut(at) else {
             return;
