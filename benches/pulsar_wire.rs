@@ -51,6 +51,7 @@ fn publish(payload: &[u8]) -> Publish<'_> {
         replication_clusters: None,
         event_time_ms: None,
         deliver: Deliver::Now,
+        extra: None,
     }
 }
 

@@ -27,7 +27,9 @@ pub(super) fn notices(settings: &Settings) -> Vec<String> {
     });
     let of_java_client = settings.keys().filter_map(|key| {
         let is_known = keys::all().any(|known| known.name == key);
-        let has_value = settings.text(key).is_some();
+        let has_value = settings
+            .text(key)
+            .is_some_and(|value| !keys::is_false(value));
         (key.starts_with("brokerClient_") && !is_known && has_value).then(|| {
             let sentence = format!("{key} is set and has no effect: it is for the Java client");
             settings.error(key, &sentence)

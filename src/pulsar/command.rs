@@ -19,7 +19,7 @@ use crate::{
     codec::protobuf::{
         Field, ProtobufError, Reader, bytes_len, put_bytes, put_bytes_header, put_uint, uint_len,
     },
-    session::{Payload, PayloadError, Publish},
+    session::{Extra, Payload, PayloadError, Publish},
 };
 
 /// `BaseCommand.type`.
@@ -177,8 +177,14 @@ pub(super) mod metadata {
     pub(in crate::pulsar) const NUM_MESSAGES_IN_BATCH: u32 = 11;
     pub(in crate::pulsar) const EVENT_TIME: u32 = 12;
     pub(in crate::pulsar) const PARTITION_KEY_B64_ENCODED: u32 = 17;
+    pub(in crate::pulsar) const ORDERING_KEY: u32 = 18;
     pub(in crate::pulsar) const DELIVER_AT_TIME: u32 = 19;
     pub(in crate::pulsar) const HIGHEST_SEQUENCE_ID: u32 = 24;
+    pub(in crate::pulsar) const NULL_VALUE: u32 = 25;
+    pub(in crate::pulsar) const UUID: u32 = 26;
+    pub(in crate::pulsar) const NUM_CHUNKS_FROM_MSG: u32 = 27;
+    pub(in crate::pulsar) const TOTAL_CHUNK_MSG_SIZE: u32 = 28;
+    pub(in crate::pulsar) const CHUNK_ID: u32 = 29;
 }
 
 impl Send<'_> {
@@ -254,7 +260,7 @@ impl Send<'_> {
             + uint_len(SEQUENCE_ID, self.sequence_id)
             + uint_len(PUBLISH_TIME, self.publish_time_ms)
             + compression_len(self.compression)
-            + uint_len(UNCOMPRESSED_SIZE, publish.payload.len as u64);
+            + uint_len(UNCOMPRESSED_SIZE, self.uncompressed_size());
         for (name, value) in publish.properties.pairs() {
             len += bytes_len(PROPERTIES, pair_len(name, value));
         }
@@ -270,7 +276,13 @@ impl Send<'_> {
         if let Some(time) = self.deliver_at_ms {
             len += uint_len(DELIVER_AT_TIME, time.cast_unsigned());
         }
-        len
+        len + publish.extra.map_or(0, extra_len)
+    }
+
+    /// Of the whole content, where this is a part of it.
+    fn uncompressed_size(&self) -> u64 {
+        let chunk = self.publish.extra.and_then(|extra| extra.chunk);
+        chunk.map_or(self.publish.payload.len, |chunk| chunk.bytes) as u64
     }
 
     /// The metadata comes in the order of field numbers. First, who sent it when.
@@ -300,16 +312,55 @@ impl Send<'_> {
     /// as Java's `TypedMessageBuilderImpl.key` sets it.
     pub(super) fn put_rest<B: BufMut>(&self, out: &mut B) {
         let publish = self.publish;
-        put_uint(out, metadata::UNCOMPRESSED_SIZE, publish.payload.len as u64);
+        put_uint(out, metadata::UNCOMPRESSED_SIZE, self.uncompressed_size());
         if let Some(time) = publish.event_time_ms {
             put_uint(out, metadata::EVENT_TIME, time.cast_unsigned());
         }
         if publish.key.is_some() {
-            put_uint(out, metadata::PARTITION_KEY_B64_ENCODED, 0);
+            let is_base64 = publish.extra.is_some_and(|extra| extra.key_is_base64);
+            put_uint(
+                out,
+                metadata::PARTITION_KEY_B64_ENCODED,
+                u64::from(is_base64),
+            );
+        }
+        if let Some(key) = publish.extra.and_then(|extra| extra.ordering_key) {
+            put_bytes(out, metadata::ORDERING_KEY, key);
         }
         if let Some(time) = self.deliver_at_ms {
             put_uint(out, metadata::DELIVER_AT_TIME, time.cast_unsigned());
         }
+        if let Some(extra) = publish.extra {
+            put_extra(extra, out);
+        }
+    }
+}
+
+fn extra_len(extra: &Extra<'_>) -> usize {
+    let ordering_key = extra.ordering_key;
+    let mut len = ordering_key.map_or(0, |key| bytes_len(metadata::ORDERING_KEY, key.len()));
+    if extra.is_null {
+        len += uint_len(metadata::NULL_VALUE, 1);
+    }
+    if let Some(chunk) = &extra.chunk {
+        len += bytes_len(metadata::UUID, chunk.uuid.len())
+            + uint_len(metadata::NUM_CHUNKS_FROM_MSG, u64::from(chunk.count))
+            + uint_len(metadata::TOTAL_CHUNK_MSG_SIZE, chunk.bytes as u64)
+            + uint_len(metadata::CHUNK_ID, u64::from(chunk.index));
+    }
+    len
+}
+
+/// What follows the other fields.
+fn put_extra<B: BufMut>(extra: &Extra<'_>, out: &mut B) {
+    if extra.is_null {
+        put_uint(out, metadata::NULL_VALUE, 1);
+    }
+    if let Some(chunk) = &extra.chunk {
+        put_bytes(out, metadata::UUID, chunk.uuid.as_bytes());
+        put_uint(out, metadata::NUM_CHUNKS_FROM_MSG, u64::from(chunk.count));
+        put_uint(out, metadata::TOTAL_CHUNK_MSG_SIZE, chunk.bytes as u64);
+        put_uint(out, metadata::CHUNK_ID, u64::from(chunk.index));
     }
 }
 
@@ -480,6 +531,7 @@ mod tests {
             replication_clusters: None,
             event_time_ms: None,
             deliver: Deliver::Now,
+            extra: None,
         }
     }
 

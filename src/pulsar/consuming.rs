@@ -7,6 +7,7 @@ use super::{
     Effect, Event, Pulsar, Timer, command,
     connection::ConnectionKey,
     consumer::{self, Consumer, ConsumerSpec, MessageCommand},
+    dead_letters::Office,
     error::{Failure, exception},
     half::{HalfKey, Role, State, half_key, wire_id},
     payload,
@@ -34,6 +35,7 @@ pub(super) struct Consuming {
     pub(super) is_listed: bool,
     /// Its earliest deadline that is set; later ones may be, and mean nothing.
     armed: Option<Instant>,
+    pub(super) office: Office,
 }
 
 impl Consuming {
@@ -44,6 +46,7 @@ impl Consuming {
         id: u64,
         seed: u64,
     ) -> Self {
+        let office = Office::new(spec.dead_letter_topic.clone());
         Self {
             consumer: Consumer::new(session, spec, id, seed),
             subscription,
@@ -52,6 +55,7 @@ impl Consuming {
             ledger: None,
             is_listed: false,
             armed: None,
+            office,
         }
     }
 }
@@ -108,7 +112,11 @@ impl Pulsar {
                 None
             }
         };
+        let has_letter = consumer.has_letter(now);
         self.announce(at);
+        if has_letter {
+            self.post_letters(now, key);
+        }
         self.arm_consumer(key);
         if is_new_ledger {
             self.note_ledger(key, command.entry.ledger);
@@ -179,7 +187,7 @@ impl Pulsar {
     }
 
     /// Calls a consumer with its connection's outbox, if it is at its broker.
-    fn consume<T>(
+    pub(super) fn consume<T>(
         &mut self,
         key: HalfKey,
         call: impl FnOnce(&mut Consumer, Option<&mut bytes::BytesMut>) -> T,
@@ -273,6 +281,7 @@ impl Pulsar {
         if let Some(messages @ 1..) = released {
             self.events.push_back(Event::Released { session, messages });
         }
+        self.post_letters(now, key);
         self.arm_consumer(key);
     }
 

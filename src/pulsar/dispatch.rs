@@ -45,7 +45,7 @@ impl Pulsar {
     ) -> Option<Event<'e>> {
         let place = loop {
             // What a frame or a call before had to tell comes first, in order.
-            if let Some(event) = self.poll_event() {
+            if let Some(event) = self.poll_event(now) {
                 return Some(event);
             }
             let Some(connection) = self.connections.get_mut(key) else {
@@ -69,7 +69,11 @@ impl Pulsar {
             };
             match step {
                 Ok((Step::Nothing, _)) => {}
-                Ok((Step::Event(event), _)) => return Some(event),
+                Ok((Step::Event(event), _)) => {
+                    if let Some(event) = self.tell(now, event) {
+                        return Some(event);
+                    }
+                }
                 Ok((Step::Message, place)) => break place,
                 Err(reason) => {
                     input.clear();

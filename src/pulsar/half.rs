@@ -193,6 +193,7 @@ impl Pulsar {
     /// publishes in flight are left to the broker, then the half is closed there and forgotten.
     pub fn close(&mut self, now: Now, link: Link) {
         let key = half_key(link.0);
+        self.close_office(now, key);
         let Some(half) = self.halves.get_mut(key) else {
             return;
         };
@@ -353,7 +354,9 @@ impl Pulsar {
             }
             Role::Consumer(consuming) => {
                 let mut subscribe = consuming.consumer.subscribe(request);
-                subscribe.force_topic_creation = Some(half.leaving.is_none());
+                if half.leaving.is_some() {
+                    subscribe.force_topic_creation = Some(false);
+                }
                 command::put_command(out, Kind::Subscribe, &subscribe);
             }
             Role::Group(_) | Role::FanIn(_) => {}

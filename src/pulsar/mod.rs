@@ -19,6 +19,7 @@ pub mod command;
 mod connection;
 pub mod consumer;
 mod consuming;
+mod dead_letters;
 mod dispatch;
 mod ending;
 mod error;
@@ -349,8 +350,13 @@ impl Pulsar {
     }
 
     /// What is to be told and came without bytes: from deadlines, and from connections that ended.
-    pub fn poll_event(&mut self) -> Option<Event<'static>> {
-        self.unfold().or_else(|| self.events.pop_front())
+    pub fn poll_event(&mut self, now: Now) -> Option<Event<'static>> {
+        while let Some(event) = self.unfold().or_else(|| self.events.pop_front()) {
+            if let Some(event) = self.tell(now, event) {
+                return Some(event);
+            }
+        }
+        None
     }
 
     /// The outcome of the next message of a batch. It comes before whatever happened after the

@@ -34,6 +34,17 @@ pub struct Spec {
     pub ack_timeout: Option<Duration>,
     /// How long a negatively acknowledged message rests.
     pub negative_ack_delay: Duration,
+    /// `None`: a message comes again for as long as it fails.
+    pub dead_letters: Option<DeadLetters>,
+}
+
+/// Where messages go that fail too often, where the subscription's type allows to tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetters {
+    /// Delivered so many times again, at least once.
+    pub redeliveries_max: u32,
+    /// The topic's full name.
+    pub topic: String,
 }
 
 /// Several topics at a time.

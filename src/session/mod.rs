@@ -121,6 +121,34 @@ pub struct Publish<'a> {
     pub event_time_ms: Option<i64>,
     /// Not to be delivered before then.
     pub deliver: Deliver,
+    /// What only a message has that was stored before.
+    pub extra: Option<&'a Extra<'a>>,
+}
+
+/// What a message has besides that is stored once more, as a dead letter.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Extra<'a> {
+    /// Its key was made of bytes.
+    pub key_is_base64: bool,
+    /// What it is ordered by, instead of its key.
+    pub ordering_key: Option<&'a [u8]>,
+    /// Its value is null, which is not the same as empty.
+    pub is_null: bool,
+    /// It is a part of a message that is too large.
+    pub chunk: Option<Chunk<'a>>,
+}
+
+/// One of the parts in which a message is stored.
+#[derive(Clone, Copy, Debug)]
+pub struct Chunk<'a> {
+    /// What all its parts have in common.
+    pub uuid: &'a str,
+    /// Which part.
+    pub index: u32,
+    /// Of how many.
+    pub count: u32,
+    /// Bytes of the whole content.
+    pub bytes: usize,
 }
 
 /// When a message may be delivered.

@@ -299,7 +299,7 @@ impl Shard {
     /// clients that may go on.
     fn settle(&mut self, now: Now) {
         loop {
-            if let Some(event) = self.pulsar.poll_event() {
+            if let Some(event) = self.pulsar.poll_event(now) {
                 self.broker_event(now, event);
             } else if let Some(client) = self.resumable.pop() {
                 self.resume(now, client);

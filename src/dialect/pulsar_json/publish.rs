@@ -81,6 +81,7 @@ pub(super) fn read<'a>(
         replication_clusters: (clusters.len() > 0).then(|| clusters.as_strings()),
         event_time_ms,
         deliver: fields.deliver(),
+        extra: None,
     }))
 }
 

@@ -13,10 +13,11 @@ use crate::{
         parameters::Parameters,
         refusal::Refusal,
         route::{Endpoint, EndpointKind},
+        topic_name::TopicName,
     },
     session::{
         OpenError, OpenErrorKind, Spec,
-        consumer::{self, InitialPosition, SubscriptionType},
+        consumer::{self, DeadLetters, InitialPosition, SubscriptionType},
         producer::{self, Batching, Compression, Hashing, Partitioning, Routing},
         reader::{self, Start},
     },
@@ -46,10 +47,6 @@ pub(in crate::dialect) fn spec(endpoint: &Endpoint) -> Result<Spec, Refusal> {
         EndpointKind::Consumer => {
             let mut spec = consumer(endpoint).map_err(|text| Refusal::invalid_params(&text))?;
             choose_topics(endpoint, &mut spec)?;
-            refuse_unsupported(&[(
-                "maxRedeliverCount",
-                parameters.get("maxRedeliverCount").is_some(),
-            )])?;
             Ok(Spec::Consumer(spec))
         }
         EndpointKind::Reader => reader(endpoint).map(Spec::Reader),
@@ -219,11 +216,18 @@ fn consumer(endpoint: &Endpoint) -> Result<consumer::Spec, String> {
         int(parameters, "negativeAckRedeliveryDelay")?.unwrap_or(NEGATIVE_ACK_DELAY_MS),
         "redeliveryDelay needs to be >= 0",
     )?;
-    check_dead_letters(parameters)?;
+    let redeliveries_max = redeliveries_max(parameters)?;
     let subscription = endpoint.subscription.clone().unwrap_or_default();
     if is_blank(&subscription) {
         return Err("subscriptionName cannot be blank".to_owned());
     }
+    let dead_letters = match redeliveries_max {
+        Some(redeliveries_max) => Some(DeadLetters {
+            redeliveries_max,
+            topic: dead_letter_topic(endpoint, &subscription)?,
+        }),
+        None => None,
+    };
     Ok(consumer::Spec {
         topic: endpoint.topic.full_name(),
         several: None,
@@ -237,17 +241,27 @@ fn consumer(endpoint: &Endpoint) -> Result<consumer::Spec, String> {
         priority_level,
         ack_timeout: positive_ms(ack_timeout_ms),
         negative_ack_delay: positive_ms(negative_ack_delay_ms).unwrap_or_default(),
+        dead_letters,
     })
 }
 
 /// A dead letter topic without a count has count zero, which is an error.
-fn check_dead_letters(parameters: &Parameters) -> Result<(), String> {
+fn redeliveries_max(parameters: &Parameters) -> Result<Option<u32>, String> {
     let count = int(parameters, "maxRedeliverCount")?;
     if count.is_none() && parameters.get("deadLetterTopic").is_none() {
-        return Ok(());
+        return Ok(None);
     }
-    at_least(1, count.unwrap_or(0), "MaxRedeliverCount must be > 0.")?;
-    Ok(())
+    let count = at_least(1, count.unwrap_or(0), "MaxRedeliverCount must be > 0.")?;
+    Ok(u32::try_from(count).ok())
+}
+
+/// The topic that is asked for, which may have a short name, or one named after the subscription.
+fn dead_letter_topic(endpoint: &Endpoint, subscription: &str) -> Result<String, String> {
+    let name = match endpoint.parameters.get("deadLetterTopic") {
+        Some(name) if !is_blank(name) => name.to_owned(),
+        _ => format!("{}-{subscription}-DLQ", endpoint.topic.full_name()),
+    };
+    Ok(TopicName::parse(&name)?.full_name())
 }
 
 /// `ReaderHandler`'s constructor: the queue's size is parsed first and checked last.

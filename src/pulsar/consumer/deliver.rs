@@ -8,6 +8,7 @@ use super::{
     Consumer, Stats,
     acks::Acks,
     bits::Bits,
+    dead_letter::{DeadLetters, Fate},
     entry::{Cursor, Entry, Found, Shape},
     load::Load,
     outstanding::{Known, Outstanding},
@@ -48,6 +49,7 @@ pub(super) struct Tracker {
     pub(super) acks: Acks,
     pub(super) rejections: Rejections,
     pub(super) patience: Option<Patience>,
+    pub(super) dead_letters: Option<DeadLetters>,
     pub(super) stats: Stats,
 }
 
@@ -56,7 +58,7 @@ impl Consumer {
     /// done that has to be.
     pub fn handle_entry<'e>(
         &mut self,
-        _now: Now,
+        now: Now,
         command: &MessageCommand<'_>,
         metadata: &'e [u8],
         payload: &'e [u8],
@@ -64,16 +66,15 @@ impl Consumer {
         out: &mut BytesMut,
     ) -> Option<Entry<'e>> {
         let tracker = &mut self.tracker;
-        let entry =
-            tracker
-                .open(command, metadata, payload, scratch, out)
-                .map(|(shape, payload)| Entry {
-                    session: self.session,
-                    shape,
-                    cursor: Cursor::default(),
-                    metadata,
-                    payload,
-                });
+        let entry = tracker
+            .open(now, command, metadata, payload, scratch, out)
+            .map(|(shape, payload)| Entry {
+                session: self.session,
+                shape,
+                cursor: Cursor::default(),
+                metadata,
+                payload,
+            });
         tracker.permits.set_at_hand(entry.is_some());
         tracker.flow(self.held.load(), Some(out));
         entry
@@ -92,13 +93,14 @@ impl Tracker {
     /// Reads and decompresses an entry; `None` if there is nothing in it for the client.
     fn open<'e>(
         &mut self,
+        now: Now,
         command: &MessageCommand<'_>,
-        metadata: &[u8],
+        encoded: &[u8],
         payload: &'e [u8],
         scratch: &'e mut Scratch,
         out: &mut BytesMut,
     ) -> Option<(Shape, &'e [u8])> {
-        let Some(metadata) = Metadata::decode(metadata) else {
+        let Some(metadata) = Metadata::decode(encoded) else {
             self.discard(command, 1, ValidationError::ChecksumMismatch, out);
             return None;
         };
@@ -146,7 +148,36 @@ impl Tracker {
             metadata,
         };
         self.note_left_out(&shape);
+        if self.is_dead(now, &shape, encoded, payload) {
+            self.permits.give_back(permits);
+            return None;
+        }
         Some((shape, payload))
+    }
+
+    /// Whether the entry is, or was, made a dead letter instead of being delivered.
+    fn is_dead(&mut self, now: Now, shape: &Shape, metadata: &[u8], payload: &[u8]) -> bool {
+        let Some(letters) = &mut self.dead_letters else {
+            return false;
+        };
+        let fate = letters.judge(now.mono, shape, metadata, payload);
+        self.stats.duplicates += u64::from(fate == Fate::Known);
+        fate != Fate::Deliver
+    }
+
+    /// The broker is told that the entry is done.
+    pub(super) fn add_whole_ack(&mut self, now: Now, entry: EntryId) {
+        self.acks.add_whole(now.mono, entry);
+        self.rejections.remove(entry);
+        if let Some(letters) = &mut self.dead_letters {
+            letters.forget(entry);
+        }
+    }
+
+    /// The same for an entry that the client is not asked about.
+    pub(super) fn end_entry(&mut self, now: Now, entry: EntryId) {
+        self.outstanding.end(entry);
+        self.add_whole_ack(now, entry);
     }
 
     /// The next message of an entry that the client may have; the cursor stands behind it, and it
@@ -297,7 +328,7 @@ impl Tracker {
         if self.spec.is_reader {
             self.acks.add_cumulative(now.mono, shape.id);
         } else if shape.metadata.batch_size.is_some() && self.outstanding.finish(shape.id) {
-            self.acks.add_whole(now.mono, shape.id);
+            self.add_whole_ack(now, shape.id);
         }
     }
 

@@ -167,6 +167,36 @@ pub(super) struct HeldEntry {
 }
 
 impl HeldEntry {
+    /// Copies what is left of an entry to an empty buffer.
+    pub(super) fn new(
+        shape: Shape,
+        cursor: Cursor,
+        metadata: &[u8],
+        payload: &[u8],
+        mut buffer: Vec<u8>,
+    ) -> Self {
+        let batched = shape.metadata.batch_size.is_some();
+        let metadata = if batched { &[][..] } else { metadata };
+        let payload = payload.get(cursor.offset..).unwrap_or_default();
+        buffer.reserve_exact(metadata.len() + payload.len());
+        buffer.extend_from_slice(metadata);
+        buffer.extend_from_slice(payload);
+        Self {
+            metadata_len: metadata.len(),
+            cursor: Cursor {
+                index: cursor.index,
+                offset: 0,
+            },
+            shape,
+            buffer,
+        }
+    }
+
+    /// Bytes that were copied.
+    pub(super) const fn len(&self) -> usize {
+        self.buffer.len()
+    }
+
     pub(super) fn metadata(&self) -> &[u8] {
         &self.buffer[..self.metadata_len]
     }
@@ -200,23 +230,16 @@ impl Held {
 
     /// Takes over what is left of an entry.
     pub(super) fn push(&mut self, entry: Entry<'_>) {
-        let mut buffer = self.spare.pop().unwrap_or_default();
+        let buffer = self.spare.pop().unwrap_or_default();
         self.spare_bytes -= buffer.capacity();
-        let batched = entry.shape.metadata.batch_size.is_some();
-        let metadata = if batched { &[][..] } else { entry.metadata };
-        let payload = entry.payload.get(entry.cursor.offset..).unwrap_or_default();
-        buffer.reserve_exact(metadata.len() + payload.len());
-        buffer.extend_from_slice(metadata);
-        buffer.extend_from_slice(payload);
-        let held = HeldEntry {
-            metadata_len: metadata.len(),
-            cursor: Cursor {
-                index: entry.cursor.index,
-                offset: 0,
-            },
-            shape: entry.shape,
-            buffer,
-        };
+        let Entry {
+            shape,
+            cursor,
+            metadata,
+            payload,
+            ..
+        } = entry;
+        let held = HeldEntry::new(shape, cursor, metadata, payload, buffer);
         if held.is_exhausted() {
             self.keep_spare(held.buffer);
         } else {

@@ -18,6 +18,7 @@
 
 mod acks;
 mod bits;
+mod dead_letter;
 mod deliver;
 mod entry;
 mod load;
@@ -34,22 +35,29 @@ use bytes::BytesMut;
 pub(super) use self::spec::{Names, partition_of};
 use self::{
     acks::Acks,
+    bits::Bits,
+    dead_letter::DeadLetters,
     deliver::Tracker,
     entry::{Held, delivery},
     load::Load,
-    outstanding::{Outstanding, Tell},
+    outstanding::{Known, Outstanding, Tell},
     permits::Permits,
     redelivery::{Patience, Rejections},
     spec::Position,
     wire::{put_error_ack, put_flow, put_redeliver, put_redeliver_all},
 };
-pub use self::{entry::Entry, spec::ConsumerSpec, wire::MessageCommand};
+pub use self::{
+    dead_letter::{Letter, LetterMessage},
+    entry::Entry,
+    spec::ConsumerSpec,
+    wire::MessageCommand,
+};
 use super::{
     message_id::{EntryId, PulsarId},
     proto,
 };
 use crate::{
-    session::{BadMessageId, Delivery, SessionKey},
+    session::{BadMessageId, Delivery, Lane, SessionKey},
     timer::{Instant, Now},
 };
 
@@ -66,6 +74,12 @@ pub struct Stats {
     pub unreadable: u64,
     /// Messages that came again although they were acknowledged, or are with the client.
     pub duplicates: u64,
+}
+
+/// Five characters that nobody chose.
+#[must_use]
+pub fn short_name(seed: u64) -> String {
+    Names::new(seed).consumer()
 }
 
 /// A consumer or reader of one topic.
@@ -108,6 +122,7 @@ impl Consumer {
                 acks: Acks::default(),
                 rejections: Rejections::new(spec.negative_ack_delay),
                 patience: spec.ack_timeout.map(Patience::new),
+                dead_letters: DeadLetters::new(&spec),
                 stats: Stats::default(),
                 spec,
             },
@@ -199,6 +214,9 @@ impl Consumer {
         self.tracker.rejections.clear();
         if let Some(patience) = &mut self.tracker.patience {
             patience.set_next(None);
+        }
+        if let Some(letters) = &mut self.tracker.dead_letters {
+            letters.handle_detached();
         }
         let released = if self.tracker.spec.durable {
             // Acknowledged members of a batch stay acknowledged when the entry comes again.
@@ -320,8 +338,7 @@ impl Consumer {
         match tell {
             Tell::Nothing => {}
             Tell::Whole => {
-                tracker.acks.add_whole(now.mono, id.entry);
-                tracker.rejections.remove(id.entry);
+                tracker.add_whole_ack(now, id.entry);
                 if !removed || id.batch_index.is_some() {
                     // Some of it came late: after it was asked for again, and the new copy may be
                     // here already.
@@ -376,6 +393,9 @@ impl Consumer {
         }
         self.again.clear();
         tracker.rejections.take_due(now.mono, &mut self.again);
+        if let Some(letters) = &mut tracker.dead_letters {
+            letters.take_returned(now.mono, &mut self.again);
+        }
         if let Some(patience) = &mut tracker.patience
             && let Some(tick) = patience.due(now.mono)
         {
@@ -399,10 +419,12 @@ impl Consumer {
             return None;
         }
         let patience = tracker.patience.as_ref().and_then(Patience::deadline);
+        let letters = tracker.dead_letters.as_ref();
         [
             tracker.acks.deadline(),
             tracker.rejections.next_due(),
             patience,
+            letters.and_then(DeadLetters::deadline),
         ]
         .into_iter()
         .flatten()
@@ -477,6 +499,85 @@ impl Consumer {
         self.tracker.stats
     }
 
+    /// Whether a dead letter is to be published now.
+    #[must_use]
+    pub fn has_letter(&self, now: Now) -> bool {
+        let letters = self.tracker.dead_letters.as_ref();
+        letters.is_some_and(|letters| letters.is_due(now.mono))
+    }
+
+    /// The next dead letter. When its messages are published, [`Consumer::note_letter`] is to follow.
+    pub fn take_letter(&mut self) -> Option<Letter> {
+        let tracker = &mut self.tracker;
+        let entry = tracker.dead_letters.as_mut()?.take()?;
+        let (id, size) = (entry.shape.id, entry.shape.size());
+        let mut done = Bits::new(size);
+        for index in 0..size {
+            if tracker.outstanding.known(id, index) == Known::Acked {
+                done.set(index);
+            }
+        }
+        Some(Letter {
+            entry,
+            done,
+            partition: tracker.spec.partition,
+        })
+    }
+
+    /// A message of a dead letter is on its way.
+    pub fn note_letter_message(&mut self, letter: &Letter, lane: Lane) {
+        if let Some(letters) = &mut self.tracker.dead_letters {
+            letters.note_sent(letter.entry.shape.id, lane);
+        }
+    }
+
+    /// A dead letter is on its way, or could not be published.
+    pub fn note_letter(&mut self, now: Now, letter: &Letter, is_published: bool) {
+        let tracker = &mut self.tracker;
+        let Some(letters) = &mut tracker.dead_letters else {
+            return;
+        };
+        if !is_published {
+            letters.note_unpublished(now.mono, &letter.entry);
+        } else if letters.note_published(&letter.entry) {
+            tracker.end_entry(now, letter.entry.shape.id);
+        }
+    }
+
+    /// The oldest message of a dead letter that took this lane has its outcome. When all of the
+    /// letter is stored, the broker may forget its entry.
+    pub fn handle_letter_outcome(&mut self, now: Now, lane: Lane, is_stored: bool) {
+        let tracker = &mut self.tracker;
+        let Some(letters) = &mut tracker.dead_letters else {
+            return;
+        };
+        if !is_stored {
+            letters.handle_refused(now.mono, lane);
+        } else if let Some(entry) = letters.handle_stored(lane) {
+            tracker.end_entry(now, entry);
+        }
+    }
+
+    /// There is no producer for dead letters, or none any more.
+    pub fn handle_no_letters(&mut self, now: Now) {
+        if let Some(letters) = &mut self.tracker.dead_letters {
+            letters.handle_closed(now.mono);
+        }
+    }
+
+    /// Whether messages of dead letters have no outcome.
+    #[must_use]
+    pub fn has_letters_in_flight(&self) -> bool {
+        let letters = self.tracker.dead_letters.as_ref();
+        letters.is_some_and(DeadLetters::is_in_flight)
+    }
+
+    /// Its name at the broker.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Asks for the entries in `again` once more.
     fn redeliver(&mut self, out: &mut BytesMut) -> u32 {
         let tracker = &mut self.tracker;
@@ -489,12 +590,16 @@ impl Consumer {
             tracker.rejections.remove(entry);
             left
         });
+        let held = self.held.release(&self.again);
+        if let Some(letters) = &mut tracker.dead_letters {
+            self.again.retain(|&entry| !letters.bury(entry));
+        }
         // Told of the acknowledgements first, the broker has no reason to send those messages.
         tracker.acks.flush(tracker.id, out);
         for entries in self.again.chunks(REDELIVER_MAX) {
             put_redeliver(out, tracker.id, entries);
         }
-        tracker.permits.give_back(self.held.release(&self.again));
+        tracker.permits.give_back(held);
         tracker.permits.make_room(released);
         tracker.flow(self.held.load(), Some(out));
         released

@@ -131,6 +131,11 @@ impl Outstanding {
         done
     }
 
+    /// All of an entry is done, which the client had not any more.
+    pub(super) fn end(&mut self, entry: EntryId) {
+        self.records.remove(&entry);
+    }
+
     pub(super) fn acknowledge(&mut self, id: &PulsarId) -> Acknowledged<'_> {
         let hash_map::Entry::Occupied(mut occupied) = self.records.entry(id.entry) else {
             return Acknowledged {

@@ -146,7 +146,7 @@ impl One {
             return None;
         }
         // What the last batch overdrew is made up for.
-        let permits = 1 - self.open;
+        let permits = 1i64.saturating_sub(self.open);
         self.open = 1;
         Some(u32::try_from(permits).unwrap_or(u32::MAX))
     }

@@ -72,6 +72,10 @@ pub struct ConsumerSpec {
     pub(super) priority_level: i32,
     pub(super) ack_timeout: Option<Duration>,
     pub(super) negative_ack_delay: Duration,
+    /// Messages that come again more often are dead letters.
+    pub(super) redeliveries_max: Option<u32>,
+    /// Where those go; empty without any.
+    pub(in crate::pulsar) dead_letter_topic: String,
     /// Behind which message to begin; a durable subscription knows by itself.
     pub(super) start: Option<Position>,
     pub(super) is_reader: bool,
@@ -125,6 +129,19 @@ impl From<&consumer::Spec> for ConsumerSpec {
             priority_level: spec.priority_level,
             ack_timeout: spec.ack_timeout.filter(|_| !is_volatile(&spec.topic)),
             negative_ack_delay: spec.negative_ack_delay,
+            // Brokers count, and take single messages back, only for those that share.
+            redeliveries_max: spec
+                .dead_letters
+                .as_ref()
+                .filter(|_| {
+                    use SubscriptionType::{KeyShared, Shared};
+                    matches!(spec.subscription_type, Shared | KeyShared)
+                })
+                .map(|letters| letters.redeliveries_max),
+            dead_letter_topic: spec
+                .dead_letters
+                .as_ref()
+                .map_or_else(String::new, |letters| letters.topic.clone()),
             start: None,
             is_reader: false,
             is_volatile: is_volatile(&spec.topic),
@@ -164,6 +181,8 @@ impl TryFrom<&reader::Spec> for ConsumerSpec {
             priority_level: 0,
             ack_timeout: None,
             negative_ack_delay: Duration::ZERO,
+            redeliveries_max: None,
+            dead_letter_topic: String::new(),
             start: Some(start),
             is_reader: true,
             is_volatile: is_volatile(&spec.topic),

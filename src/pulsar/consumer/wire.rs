@@ -241,6 +241,39 @@ impl Single {
     }
 }
 
+/// What the key of a message is, as far as only its dead letter needs to know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct KeyKind<'a> {
+    /// It was made of bytes.
+    pub(super) is_base64: bool,
+    pub(super) ordering_key: Option<&'a [u8]>,
+}
+
+impl<'a> KeyKind<'a> {
+    /// Of a `MessageMetadata`.
+    pub(super) fn of_metadata(encoded: &'a [u8]) -> Self {
+        Self::read(encoded, 17, 18)
+    }
+
+    /// Of a `SingleMessageMetadata`.
+    pub(super) fn of_single(encoded: &'a [u8]) -> Self {
+        Self::read(encoded, 6, 7)
+    }
+
+    fn read(encoded: &'a [u8], is_base64: u32, ordering_key: u32) -> Self {
+        let mut kind = Self::default();
+        let mut fields = Reader::new(encoded);
+        while let Ok(Some((number, field))) = fields.next() {
+            match field {
+                Field::Varint(value) if number == is_base64 => kind.is_base64 = value != 0,
+                Field::Bytes(key) if number == ordering_key => kind.ordering_key = Some(key),
+                _ => {}
+            }
+        }
+        kind
+    }
+}
+
 /// Takes the next pair off a `MessageMetadata`.
 pub(super) fn next_metadata_property<'a>(encoded: &mut &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
     next_property(encoded, 4)

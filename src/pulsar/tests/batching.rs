@@ -565,6 +565,7 @@ fn publish_message(world: &mut World, link: Link, message: &Message) {
     let (text, ends) = strings(pairs.flat_map(|(name, value)| [name, value]));
     let clusters = strings((0..message.clusters).map(|number| format!("cluster-{number}")));
     let publish = Publish {
+        extra: None,
         payload: Payload {
             encoded: &message.read.payload,
             len: message.read.payload.len(),

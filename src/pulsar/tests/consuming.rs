@@ -7,10 +7,19 @@ use crate::pulsar::{
 };
 
 pub(super) fn message(consumer: u64, entry: u64, payload: &[u8]) -> Vec<u8> {
-    message_of(consumer, 3, entry, payload)
+    stored(consumer, (3, entry), payload, 0)
 }
 
 pub(super) fn message_of(consumer: u64, ledger: u64, entry: u64, payload: &[u8]) -> Vec<u8> {
+    stored(consumer, (ledger, entry), payload, 0)
+}
+
+/// A message that was sent so many times before.
+pub(super) fn message_again(consumer: u64, entry: u64, payload: &[u8], count: u64) -> Vec<u8> {
+    stored(consumer, (3, entry), payload, count)
+}
+
+fn stored(consumer: u64, (ledger, entry): (u64, u64), payload: &[u8], count: u64) -> Vec<u8> {
     let mut metadata = Vec::new();
     put_bytes(&mut metadata, 1, b"p");
     put_uint(&mut metadata, 2, entry);
@@ -26,6 +35,9 @@ pub(super) fn message_of(consumer: u64, ledger: u64, entry: u64, payload: &[u8])
     let mut body = Vec::new();
     put_uint(&mut body, 1, consumer);
     put_bytes(&mut body, 2, &id);
+    if count > 0 {
+        put_uint(&mut body, 3, count);
+    }
     raw_frame(Kind::Message, &body, &rest)
 }
 

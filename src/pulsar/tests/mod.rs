@@ -6,6 +6,7 @@
 
 mod batching;
 mod consuming;
+mod dead_letters;
 mod fan_in;
 mod golden;
 mod leaving;
@@ -129,7 +130,7 @@ impl World {
 
     /// Takes all effects and events.
     fn settle(&mut self) {
-        while let Some(event) = self.pulsar.poll_event() {
+        while let Some(event) = self.pulsar.poll_event(self.now) {
             self.told.push(told(&mut self.pulsar, self.now, event));
         }
         while let Some(effect) = self.pulsar.poll_effect() {
@@ -315,8 +316,12 @@ impl World {
 
     /// A consumer that is ready, its connection and its number.
     fn consumer(&mut self) -> (Link, ConnectionKey, u64) {
+        self.consumer_of(&consumer_spec())
+    }
+
+    fn consumer_of(&mut self, spec: &consumer::Spec) -> (Link, ConnectionKey, u64) {
         let session = self.session();
-        let spec = Spec::Consumer(consumer_spec());
+        let spec = Spec::Consumer(spec.clone());
         let link = self.pulsar.open(self.now, session, &spec);
         let key = self.connect();
         self.locate(key);
@@ -413,6 +418,7 @@ fn consumer_spec() -> consumer::Spec {
         priority_level: 0,
         ack_timeout: None,
         negative_ack_delay: Duration::from_secs(60),
+        dead_letters: None,
     }
 }
 
@@ -436,6 +442,7 @@ fn publish(payload: &str) -> Publish<'_> {
         replication_clusters: None,
         event_time_ms: None,
         deliver: Deliver::Now,
+        extra: None,
     }
 }
 

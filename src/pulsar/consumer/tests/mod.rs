@@ -3,6 +3,7 @@
 //! What it writes is read back with the generated structs, which nothing here was written with.
 
 mod batches;
+mod dead_letters;
 mod delivery;
 mod flow;
 mod golden;
@@ -309,6 +310,7 @@ pub(super) fn spec(subscription_type: SubscriptionType) -> Spec {
         priority_level: 0,
         ack_timeout: None,
         negative_ack_delay: Duration::from_secs(60),
+        dead_letters: None,
     }
 }
 
