@@ -179,6 +179,16 @@ def test_what_names_no_topics(service, query, status, text):
     assert text in answer.text
 
 
+@pytest.mark.parametrize("query, text", [
+    ("topics=a,", "topicNames cannot have blank topic"), ("topicsPattern=public/default/(", "Unclosed group"),
+    ("topics=a,b/c", "subscriptionName cannot be blank"),
+])
+def test_the_topics_are_judged_before_a_blank_subscription(service, query, text):
+    answer = request(service.port, f"/ws/v3/consumer/%20?{query}")
+    assert answer.status == 400, answer
+    assert f"Invalid query params: {text}" in answer.text
+
+
 def test_a_partition_beside_its_topic_is_refused(service, broker, topic):
     topic = topic.replace("partition", "part")
     broker.admin("PUT", f"persistent/{NAMES}/{topic}/partitions", 2)

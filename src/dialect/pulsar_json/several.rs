@@ -10,25 +10,53 @@ use crate::{
     },
 };
 
-/// Takes the topics into a session's spec. One topic alone is one as in any other path.
-pub(super) fn choose_topics(endpoint: &Endpoint, spec: &mut Spec) -> Result<(), Refusal> {
+/// What the parameters name, as they name it: the checks that Java's builder makes before it looks at
+/// the subscription.
+pub(super) fn choose_topics(endpoint: &Endpoint) -> Result<Option<Several>, String> {
     if !endpoint.names_several {
-        return Ok(());
+        return Ok(None);
     }
     if let Some(pattern) = endpoint.parameters.get("topicsPattern") {
-        let pattern = read_pattern(endpoint, pattern);
-        let pattern = pattern.map_err(|text| Refusal::invalid_params(&text))?;
-        spec.several = Some(Several::Pattern(pattern));
-        return Ok(());
+        return Ok(Some(Several::Pattern(read_pattern(endpoint, pattern)?)));
     }
     let topics = endpoint.parameters.get("topics").unwrap_or_default();
-    let mut names = read_names(topics)?;
-    if names.len() == 1
-        && let Some(name) = names.pop()
-    {
-        spec.topic = name;
-    } else {
-        spec.several = Some(Several::Names(names));
+    if topics.split(',').any(is_blank) {
+        return Err("topicNames cannot have blank topic".to_owned());
+    }
+    let mut texts: Vec<String> = Vec::new();
+    for text in topics.split(',') {
+        // `StringUtils.trim`, which knows ASCII alone.
+        let text = text.trim_matches(|c| c <= ' ');
+        if !texts.iter().any(|known| known == text) {
+            texts.push(text.to_owned());
+        }
+    }
+    Ok(Some(Several::Names(texts)))
+}
+
+/// Makes the names in a spec whole. One topic alone is one as in any other path; the same topic named in
+/// two ways is an error.
+pub(super) fn complete_names(spec: &mut Spec) -> Result<(), Refusal> {
+    let Some(Several::Names(texts)) = &mut spec.several else {
+        return Ok(());
+    };
+    let mut names: Vec<String> = Vec::with_capacity(texts.len());
+    for text in texts.iter() {
+        let name = TopicName::parse(text)
+            .map_err(|_| failed(&format!("Invalid topic name: '{text}'")))?
+            .full_name();
+        if names.contains(&name) {
+            return Err(failed(
+                "java.util.concurrent.ExecutionException: java.lang.IllegalArgumentException: \
+                 Subscription topics include duplicate items or invalid names.",
+            ));
+        }
+        names.push(name);
+    }
+    *texts = names;
+    if let [name] = &texts[..] {
+        spec.topic.clone_from(name);
+        spec.several = None;
     }
     Ok(())
 }
@@ -49,40 +77,12 @@ fn read_pattern(endpoint: &Endpoint, text: &str) -> Result<TopicPattern, String>
     ))
 }
 
-/// Full names. The same text twice is one topic, the same topic in two ways an error.
-fn read_names(topics: &str) -> Result<Vec<String>, Refusal> {
-    if topics.split(',').any(is_blank) {
-        return Err(Refusal::invalid_params(
-            "topicNames cannot have blank topic",
-        ));
-    }
-    let mut texts: Vec<&str> = Vec::new();
-    for text in topics.split(',') {
-        // `StringUtils.trim`, which knows ASCII alone.
-        let text = text.trim_matches(|c| c <= ' ');
-        if !texts.contains(&text) {
-            texts.push(text);
-        }
-    }
-    let mut names: Vec<String> = Vec::with_capacity(texts.len());
-    for text in texts {
-        let name = TopicName::parse(text)
-            .map_err(|_| failed(&format!("Invalid topic name: '{text}'")))?
-            .full_name();
-        if names.contains(&name) {
-            return Err(failed(
-                "java.util.concurrent.ExecutionException: java.lang.IllegalArgumentException: \
-                 Subscription topics include duplicate items or invalid names.",
-            ));
-        }
-        names.push(name);
-    }
-    Ok(names)
-}
-
 fn failed(message: &str) -> Refusal {
     Refusal::new(
         500,
         format!("Failed to create producer/consumer: {message}"),
     )
 }
+
+#[cfg(test)]
+mod tests;

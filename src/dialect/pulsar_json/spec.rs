@@ -5,7 +5,10 @@
 
 use std::time::Duration;
 
-use super::{several::choose_topics, to_standard_alphabet};
+use super::{
+    several::{choose_topics, complete_names},
+    to_standard_alphabet,
+};
 use crate::{
     codec::base64,
     dialect::parameters::{boolean, choice, int, is_blank, long, not_blank},
@@ -46,7 +49,7 @@ pub(in crate::dialect) fn spec(endpoint: &Endpoint) -> Result<Spec, Refusal> {
         }
         EndpointKind::Consumer => {
             let mut spec = consumer(endpoint).map_err(|text| Refusal::invalid_params(&text))?;
-            choose_topics(endpoint, &mut spec)?;
+            complete_names(&mut spec)?;
             Ok(Spec::Consumer(spec))
         }
         EndpointKind::Reader => reader(endpoint).map(Spec::Reader),
@@ -217,6 +220,7 @@ fn consumer(endpoint: &Endpoint) -> Result<consumer::Spec, String> {
         "redeliveryDelay needs to be >= 0",
     )?;
     let redeliveries_max = redeliveries_max(parameters)?;
+    let several = choose_topics(endpoint)?;
     let subscription = endpoint.subscription.clone().unwrap_or_default();
     if is_blank(&subscription) {
         return Err("subscriptionName cannot be blank".to_owned());
@@ -230,7 +234,7 @@ fn consumer(endpoint: &Endpoint) -> Result<consumer::Spec, String> {
     };
     Ok(consumer::Spec {
         topic: endpoint.topic.full_name(),
-        several: None,
+        several,
         subscription,
         subscription_type: subscription_type.unwrap_or(SubscriptionType::Exclusive),
         durable: durable.unwrap_or(true),

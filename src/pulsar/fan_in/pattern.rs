@@ -121,6 +121,7 @@ impl Pulsar {
             let Some(index) = self.place_for(key, topic) else {
                 continue;
             };
+            self.clear_place(now, key, index);
             parts.push(NewPart {
                 topic: topic.clone(),
                 index,
@@ -149,6 +150,15 @@ impl Pulsar {
         watch.free.retain(|&free| free != index);
         watch.topics.insert(topic.to_owned(), index);
         Some(index)
+    }
+
+    /// Nobody is in a place but, perhaps, a part that has ended.
+    fn clear_place(&mut self, now: Now, key: HalfKey, index: usize) {
+        let fan_in = self.fan_in_mut(key);
+        if let Some(part) = fan_in.and_then(|fan_in| fan_in.parts.get_mut(index)) {
+            let part = std::mem::take(part);
+            self.close(now, Link(wire_id(part)));
+        }
     }
 
     /// Whether a part consumes its topic, or is about to.
@@ -195,6 +205,9 @@ impl Pulsar {
         let Some(fan_in) = self.fan_in_mut(key) else {
             return;
         };
+        if fan_in.is_unsubscribed {
+            return;
+        }
         let What::Pattern(watch) = &mut fan_in.what else {
             return;
         };

@@ -590,6 +590,42 @@ fn topics_of_a_pattern_come_and_go() {
 }
 
 #[test]
+fn a_topic_that_ended_and_came_again_is_consumed_again() {
+    let mut world = World::new(usize::MAX);
+    let (_, key, watcher_id) = watching(&mut world, &["a1"]);
+    let links = world.pulsar.links();
+    let (part, _) = world
+        .pulsar
+        .halves
+        .iter()
+        .find(|(_, half)| half.topic == topic("a1"))
+        .unwrap();
+    let close = CommandCloseConsumer {
+        consumer_id: slotmap::Key::data(&part).as_ffi(),
+        ..CommandCloseConsumer::default()
+    };
+    world.answer(key, Kind::CloseConsumer, &close);
+    world.pass(Duration::from_millis(200));
+    let asked: CommandSubscribe = only(world.find(key, &[])).decode();
+    world.error(key, asked.request_id, ServerError::TopicNotFound);
+    world.pass(Duration::from_secs(5));
+    assert!(world.find(key, &[]).is_empty(), "it is gone");
+    let update = CommandWatchTopicUpdate {
+        watcher_id,
+        new_topics: vec![topic("a1")],
+        deleted_topics: Vec::new(),
+    };
+    world.answer(key, Kind::WatchTopicUpdate, &update);
+    let sent = world.find(key, &[]);
+    assert_eq!(world.subscribe(key, &sent).len(), 1);
+    assert_eq!(
+        world.pulsar.links(),
+        links,
+        "nothing is left of the old one"
+    );
+}
+
+#[test]
 fn a_pattern_that_finds_nothing_waits() {
     let mut world = World::new(usize::MAX);
     let (link, key, watcher_id) = watching(&mut world, &[]);
