@@ -237,9 +237,16 @@ impl Pulsar {
     }
 
     pub(super) fn permit_messages(&mut self, link: Link, messages: u32) {
-        self.consume(half_key(link.0), |consumer, out| {
+        let key = half_key(link.0);
+        let permit = |consumer: &mut Consumer, out: Option<&mut bytes::BytesMut>| {
             consumer.permit(messages, out);
-        });
+        };
+        if self.consume(key, permit).is_none() {
+            // Any of them may be the one that has a message.
+            for part in self.leaves(key) {
+                self.consume(part, permit);
+            }
+        }
     }
 
     /// Sets the deadlines of consumers whose held messages were taken.

@@ -221,3 +221,25 @@ def test_non_persistent_topics_may_have_partitions(service, broker, topic):
             assert sorted(decode(delivery) for delivery in got) == [b"0", b"1"]
             for delivery in got:
                 consumer.ack(delivery)
+
+
+def test_pull_mode_spends_permits_on_any_part(service, partitioned):
+    with service.consumer(partitioned, "s", pullMode="true") as consumer:
+        publish(service, partitioned, 6)
+        consumer.nothing(0.3)
+        for wanted in (1, 2, 3):
+            consumer.send({"type": "permit", "permitMessages": wanted})
+            for delivery in consumer.several(wanted):
+                consumer.ack(delivery)
+            consumer.nothing(0.3)
+
+
+@pytest.mark.ours_only("Java wants a queue there")
+def test_pull_mode_without_a_queue(service, partitioned):
+    with service.consumer(partitioned, "s", pullMode="true", receiverQueueSize=0) as consumer:
+        publish(service, partitioned, 4)
+        consumer.nothing(0.3)
+        for _ in range(2):
+            consumer.send({"type": "permit", "permitMessages": 2})
+            consumer.several(2)
+            consumer.nothing(0.3)

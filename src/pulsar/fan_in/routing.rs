@@ -75,7 +75,7 @@ impl Pulsar {
     }
 
     /// Every consumer there is below a half.
-    pub(super) fn leaves(&self, key: HalfKey) -> Vec<HalfKey> {
+    pub(in crate::pulsar) fn leaves(&self, key: HalfKey) -> Vec<HalfKey> {
         let mut leaves = Vec::new();
         let Some(fan_in) = self.fan_in(key) else {
             return leaves;

@@ -571,6 +571,7 @@ fn topics_of_a_pattern_come_and_go() {
         );
         let close: CommandCloseConsumer = world.sent_one(key, Kind::CloseConsumer).decode();
         assert_eq!(close.consumer_id, a3);
+        world.succeed(key, close.request_id);
         assert_eq!(world.told(), [Told::Released(1)]);
         assert!(!world.ack(link, &id_of(5, 0, None)));
 
