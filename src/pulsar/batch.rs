@@ -260,6 +260,7 @@ impl Batch {
             sequence_id: self.sequence_id.cast_unsigned(),
             highest_sequence_id: u64::try_from(highest).ok().filter(|_| self.messages > 1),
             messages: self.messages,
+            is_chunk: false,
         };
         let start = if self.messages == 1 {
             self.first_payload

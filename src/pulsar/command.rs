@@ -63,6 +63,8 @@ pub struct SendHead {
     pub highest_sequence_id: Option<u64>,
     /// How many messages there are.
     pub messages: u32,
+    /// It is a part of a message.
+    pub is_chunk: bool,
 }
 
 impl SendHead {
@@ -70,6 +72,7 @@ impl SendHead {
     const NUMBER: u32 = Kind::Send as u32;
     const NUM_MESSAGES: u32 = 3;
     const HIGHEST_SEQUENCE_ID: u32 = 6;
+    const IS_CHUNK: u32 = 7;
 
     /// Bytes up to the metadata.
     #[must_use]
@@ -93,6 +96,9 @@ impl SendHead {
         if let Some(highest) = self.highest_sequence_id {
             put_uint(out, Self::HIGHEST_SEQUENCE_ID, highest);
         }
+        if self.is_chunk {
+            put_uint(out, Self::IS_CHUNK, 1);
+        }
         out.put_slice(&MAGIC_CHECKSUM);
         out.put_u32(0);
         put_u32(out, metadata_len);
@@ -112,6 +118,9 @@ impl SendHead {
         }
         if let Some(highest) = self.highest_sequence_id {
             len += uint_len(Self::HIGHEST_SEQUENCE_ID, highest);
+        }
+        if self.is_chunk {
+            len += uint_len(Self::IS_CHUNK, 1);
         }
         len
     }
@@ -241,12 +250,13 @@ impl Send<'_> {
         Ok(())
     }
 
-    const fn head(&self) -> SendHead {
+    fn head(&self) -> SendHead {
         SendHead {
             producer_id: self.producer_id,
             sequence_id: self.sequence_id,
             highest_sequence_id: None,
             messages: 1,
+            is_chunk: self.is_chunk(),
         }
     }
 
@@ -277,6 +287,12 @@ impl Send<'_> {
             len += uint_len(DELIVER_AT_TIME, time.cast_unsigned());
         }
         len + publish.extra.map_or(0, extra_len)
+    }
+
+    fn is_chunk(&self) -> bool {
+        self.publish
+            .extra
+            .is_some_and(|extra| extra.chunk.is_some())
     }
 
     /// Of the whole content, where this is a part of it.
@@ -505,7 +521,7 @@ mod tests {
             proto::{CommandPing, MessageIdData},
             wire::{Frame, Stored},
         },
-        session::{Deliver, Strings},
+        session::{Chunk, Deliver, Strings},
     };
 
     fn copy(encoded: &[u8], out: &mut BytesMut) -> Result<(), PayloadError> {
@@ -614,6 +630,41 @@ mod tests {
             b"\x60\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
             b"\x88\x01\x00",
             b"\x98\x01\xac\x02",
+        ]
+        .concat();
+        assert_eq!(Stored::parse(frame.rest).unwrap().metadata, expected);
+    }
+
+    #[test]
+    fn what_only_stored_messages_have() {
+        let chunk = Chunk {
+            uuid: "u",
+            index: 1,
+            count: 2,
+            bytes: 300,
+        };
+        let extra = Extra {
+            key_is_base64: true,
+            ordering_key: Some(b"o"),
+            is_null: true,
+            chunk: Some(chunk),
+        };
+        let publish = Publish {
+            key: Some("k"),
+            extra: Some(&extra),
+            ..publish(b"part")
+        };
+        let send = Send {
+            producer_name: "p",
+            ..send(&publish)
+        };
+        let frame = put(&send);
+        let frame = Frame::parse(&frame).unwrap();
+        assert_eq!(frame.body, b"\x08\x01\x10\x07\x38\x01");
+        let expected = [
+            &b"\x0a\x01p\x10\x07\x18\x80\xd0\x95\xff\xbc\x31"[..],
+            b"\x32\x01k\x48\xac\x02\x88\x01\x01\x92\x01\x01o",
+            b"\xc8\x01\x01\xd2\x01\x01u\xd8\x01\x02\xe0\x01\xac\x02\xe8\x01\x01",
         ]
         .concat();
         assert_eq!(Stored::parse(frame.rest).unwrap().metadata, expected);

@@ -113,6 +113,10 @@ impl Pulsar {
             }
         };
         let has_letter = consumer.has_letter(now);
+        if consumer.take_joined() {
+            let (session, messages) = (half.session, 0);
+            self.events.push_back(Event::Released { session, messages });
+        }
         self.announce(at);
         if has_letter {
             self.post_letters(now, key);

@@ -7,7 +7,7 @@
 use bytes::BufMut;
 
 use crate::{
-    codec::protobuf::{Field, Reader, put_uint},
+    codec::protobuf::{Field, Reader, put_bytes_header, put_uint, uint_len},
     session::{BadMessageId, MessageId},
 };
 
@@ -32,6 +32,8 @@ pub struct PulsarId {
     /// Messages in the batch; 0 when there is none, and in ids made by a producer, which does not
     /// know the size when it hands the id out.
     pub batch_size: u32,
+    /// Of a message in parts, of which `entry` is the last one.
+    pub first_chunk: Option<EntryId>,
 }
 
 impl PulsarId {
@@ -42,10 +44,16 @@ impl PulsarId {
     pub fn decode(bytes: &[u8]) -> Result<Self, BadMessageId> {
         let (mut ledger, mut entry) = (None, None);
         let (mut partition, mut batch_index, mut batch_size) = (None, None, 0);
+        let mut first_chunk = None;
         let mut fields = Reader::new(bytes);
         while let Some((number, field)) = fields.next().map_err(|_| BadMessageId)? {
-            let Field::Varint(value) = field else {
-                continue;
+            let value = match field {
+                Field::Varint(value) => value,
+                Field::Bytes(id) if number == 7 => {
+                    first_chunk = decode_entry(id);
+                    continue;
+                }
+                _ => continue,
             };
             match number {
                 1 => ledger = Some(value),
@@ -64,6 +72,7 @@ impl PulsarId {
             partition,
             batch_index,
             batch_size,
+            first_chunk,
         })
     }
 
@@ -82,9 +91,40 @@ impl PulsarId {
             put_uint(&mut rest, 4, u64::from(index));
         }
         put_uint(&mut rest, 6, u64::from(self.batch_size));
+        if let Some(first) = self.first_chunk {
+            let partition = self.partition.map(u64::from);
+            let len = uint_len(1, first.ledger)
+                + uint_len(2, first.entry)
+                + partition.map_or(0, |partition| uint_len(3, partition))
+                + uint_len(6, 0);
+            put_bytes_header(&mut rest, 7, len);
+            put_uint(&mut rest, 1, first.ledger);
+            put_uint(&mut rest, 2, first.entry);
+            if let Some(partition) = partition {
+                put_uint(&mut rest, 3, partition);
+            }
+            put_uint(&mut rest, 6, 0);
+        }
         let len = MessageId::BYTES_MAX - rest.remaining_mut();
         MessageId::new(&bytes[..len]).unwrap_or_else(|| unreachable!("{len} bytes fit"))
     }
+}
+
+/// The ledger and the entry of an id within an id; `None` if it lacks one.
+fn decode_entry(bytes: &[u8]) -> Option<EntryId> {
+    let (mut ledger, mut entry) = (None, None);
+    let mut fields = Reader::new(bytes);
+    while let Ok(Some((number, field))) = fields.next() {
+        match (number, field) {
+            (1, Field::Varint(value)) => ledger = Some(value),
+            (2, Field::Varint(value)) => entry = Some(value),
+            _ => {}
+        }
+    }
+    Some(EntryId {
+        ledger: ledger?,
+        entry: entry?,
+    })
 }
 
 /// An `int32` of the wire, which is sign-extended to 64 bits; `None` when negative, the way these
@@ -105,6 +145,7 @@ mod tests {
             partition: None,
             batch_index: None,
             batch_size: 0,
+            first_chunk: None,
         }
     }
 
@@ -150,7 +191,14 @@ mod tests {
             \x20\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01";
         assert_eq!(PulsarId::decode(minus_one), Ok(id(3, 0)));
         let chunked = b"\x08\x41\x10\x04\x30\x00\x3a\x06\x08\x41\x10\x02\x30\x00";
-        assert_eq!(PulsarId::decode(chunked), Ok(id(0x41, 4)));
+        let joined = PulsarId {
+            first_chunk: Some(id(0x41, 2).entry),
+            ..id(0x41, 4)
+        };
+        assert_eq!(PulsarId::decode(chunked), Ok(joined));
+        assert_eq!(joined.encode().as_bytes(), chunked);
+        let no_id = b"\x08\x41\x10\x04\x3a\x02\x08\x41";
+        assert_eq!(PulsarId::decode(no_id), Ok(id(0x41, 4)));
     }
 
     #[test]
@@ -177,6 +225,7 @@ mod tests {
                 partition: partition.map(u32::from),
                 batch_index: index.map(u32::from),
                 batch_size: u32::from(size),
+                first_chunk: None,
             };
             prop_assert_eq!(PulsarId::decode(id.encode().as_bytes()), Ok(id));
         }

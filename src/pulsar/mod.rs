@@ -168,7 +168,7 @@ pub enum Event<'e> {
     /// Messages came.
     Entry(Entry<'e>),
     /// Deliveries that were not acknowledged are the broker's again. None at all is possible: then
-    /// something came that is not for the client.
+    /// something came that is not for the client, or that is held and may be for it.
     Released {
         /// Whose.
         session: SessionKey,

@@ -140,6 +140,7 @@ impl Stored {
             partition: self.partition,
             batch_index: (self.messages > 1).then_some(index),
             batch_size: 0,
+            first_chunk: None,
         }
     }
 }

@@ -38,9 +38,10 @@ impl Shard {
             Event::Released { session, messages } => {
                 if let Some(client) = self.clients.get_mut(session)
                     && let Phase::Open(open) = &mut client.phase
-                    && let Session::Consumer(consumer) = &mut open.session
                 {
-                    consumer.handle_released(messages);
+                    if let Session::Consumer(consumer) = &mut open.session {
+                        consumer.handle_released(messages);
+                    }
                     self.may_resume(session);
                 }
             }

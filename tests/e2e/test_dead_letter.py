@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 
-import pulsar
 import pytest
 from websockets.exceptions import InvalidStatus
 
@@ -158,23 +157,6 @@ def test_a_pulling_client_needs_no_permit_for_dead_letters(service, topic):
                 consumer.nack(got)
         assert decode(dead.json()) == b"x"
         consumer.nothing()
-
-
-@pytest.mark.ours_only("the Java service's large letter is not stored before its consumer is closed")
-def test_a_large_letter_goes_in_chunks(service, topic, cpp):
-    content = b"large and easily compressed " * 250_000
-    producer = cpp.create_producer(FULL + topic, compression_type=pulsar.CompressionType.ZLib)
-    dead = cpp.subscribe(f"{FULL}{topic}-sub-DLQ", "letters")
-    with dying(service, topic) as consumer:
-        producer.send(content, properties={"a": "b"})
-        refuse(consumer, 2)
-        letter = dead.receive(20_000)
-        assert letter.data() == content
-        assert letter.properties()["a"] == "b"
-        assert letter.properties()["REAL_TOPIC"] == FULL + topic
-        dead.acknowledge(letter)
-    dead.close()
-    producer.close()
 
 
 def test_while_letters_cannot_be_stored_nothing_is_lost(service, topic, broker):

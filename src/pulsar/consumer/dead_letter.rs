@@ -359,6 +359,9 @@ impl Letter {
         } = entry.shape.id;
         let partition = self.partition.map_or(-1, i64::from);
         let mut origin = format!("{ledger}:{number}:{partition}");
+        if let Some(EntryId { ledger, entry }) = entry.shape.first_chunk() {
+            origin = format!("{ledger}:{entry}:{partition};{origin}");
+        }
         if let Some(index) = index {
             origin.push_str(&format!(":{index}"));
         }

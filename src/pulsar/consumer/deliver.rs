@@ -8,20 +8,21 @@ use super::{
     Consumer, Stats,
     acks::Acks,
     bits::Bits,
+    chunks::{Chunks, Joined, Whole},
     dead_letter::{DeadLetters, Fate},
-    entry::{Cursor, Entry, Found, Shape},
+    entry::{Cursor, Entry, Found, HeldEntry, Shape},
     load::Load,
     outstanding::{Known, Outstanding},
     permits::Permits,
     put_error_ack, put_flow,
     redelivery::{Patience, Rejections},
     spec::{ConsumerSpec, Position},
-    wire::{MessageCommand, Metadata, Single, ValidationError},
+    wire::{ChunkOf, MessageCommand, Metadata, Single, ValidationError},
 };
 use crate::{
     pulsar::{
         message_id::EntryId,
-        payload::{DecompressError, Scratch},
+        payload::{Compression, DecompressError, Scratch},
     },
     timer::Now,
 };
@@ -50,6 +51,7 @@ pub(super) struct Tracker {
     pub(super) rejections: Rejections,
     pub(super) patience: Option<Patience>,
     pub(super) dead_letters: Option<DeadLetters>,
+    pub(super) chunks: Chunks,
     pub(super) stats: Stats,
 }
 
@@ -66,15 +68,21 @@ impl Consumer {
         out: &mut BytesMut,
     ) -> Option<Entry<'e>> {
         let tracker = &mut self.tracker;
-        let entry = tracker
-            .open(now, command, metadata, payload, scratch, out)
-            .map(|(shape, payload)| Entry {
+        let entry = match tracker.open(now, command, metadata, payload, scratch, out) {
+            Opened::Nothing => None,
+            Opened::Entry(shape, payload) => Some(Entry {
                 session: self.session,
                 shape,
                 cursor: Cursor::default(),
                 metadata,
                 payload,
-            });
+            }),
+            Opened::Joined(entry) => {
+                self.held.push_held(entry);
+                self.has_joined = true;
+                None
+            }
+        };
         tracker.permits.set_at_hand(entry.is_some());
         tracker.flow(self.held.load(), Some(out));
         entry
@@ -89,8 +97,19 @@ impl Consumer {
     }
 }
 
+/// What was found in an entry.
+enum Opened<'e> {
+    /// Nothing for the client, not now.
+    Nothing,
+    /// Its messages are in this payload.
+    Entry(Shape, &'e [u8]),
+    /// It was the last part of this message.
+    Joined(HeldEntry),
+}
+
 impl Tracker {
-    /// Reads and decompresses an entry; `None` if there is nothing in it for the client.
+    /// Reads an entry: its metadata first, then (for what is left) a part is joined with the others, the
+    /// content is decompressed, and a batch is measured.
     fn open<'e>(
         &mut self,
         now: Now,
@@ -99,17 +118,21 @@ impl Tracker {
         payload: &'e [u8],
         scratch: &'e mut Scratch,
         out: &mut BytesMut,
-    ) -> Option<(Shape, &'e [u8])> {
+    ) -> Opened<'e> {
         let Some(metadata) = Metadata::decode(encoded) else {
             self.discard(command, 1, ValidationError::ChecksumMismatch, out);
-            return None;
+            return Opened::Nothing;
         };
         let size = metadata.batch_size.unwrap_or(1);
         let permits = command.sent_count(size);
         if self.is_stale(command) || self.is_done(command.entry, &metadata) {
             self.stats.duplicates += u64::from(permits);
             self.permits.give_back(permits);
-            return None;
+            if let Some(chunk) = &metadata.chunk {
+                let uuid = encoded.get(chunk.uuid.clone());
+                self.chunks.forget_incomplete(uuid.unwrap_or_default());
+            }
+            return Opened::Nothing;
         }
         let Some(compression) = metadata.compression.filter(|_| !metadata.encrypted) else {
             self.leave(
@@ -117,21 +140,24 @@ impl Tracker {
                 permits,
                 "it is encrypted or compressed in an unknown way",
             );
-            return None;
+            return Opened::Nothing;
         };
-        if metadata.chunked {
-            self.leave(command, permits, "it is a part of a message in chunks");
-            return None;
+        if let Some(chunk) = &metadata.chunk {
+            let joined = self.join(now, command, (&metadata, chunk), (encoded, payload));
+            return match joined {
+                Some(whole) => self.open_joined(now, command, whole, scratch, out),
+                None => Opened::Nothing,
+            };
         }
         let payload = match scratch.decompress(compression, payload, metadata.uncompressed_size) {
             Ok(payload) => payload,
             Err(DecompressError::TooLarge) => {
                 self.leave(command, permits, "it would be too large uncompressed");
-                return None;
+                return Opened::Nothing;
             }
             Err(DecompressError::Corrupt) => {
                 self.discard(command, permits, ValidationError::Decompression, out);
-                return None;
+                return Opened::Nothing;
             }
         };
         let members_max = payload.len() / MEMBER_BYTES_MIN;
@@ -139,7 +165,7 @@ impl Tracker {
             && (size == 0 || usize::try_from(size).is_ok_and(|size| size > members_max))
         {
             self.discard(command, permits, ValidationError::BatchDeSerialize, out);
-            return None;
+            return Opened::Nothing;
         }
         let shape = Shape {
             id: command.entry,
@@ -150,9 +176,105 @@ impl Tracker {
         self.note_left_out(&shape);
         if self.is_dead(now, &shape, encoded, payload) {
             self.permits.give_back(permits);
-            return None;
+            return Opened::Nothing;
         }
-        Some((shape, payload))
+        Opened::Entry(shape, payload)
+    }
+
+    /// Joins a part with those that came before; tells when it was the last one. The permits of the
+    /// others are given back, since only the message takes a place.
+    fn join(
+        &mut self,
+        now: Now,
+        command: &MessageCommand<'_>,
+        metadata: (&Metadata, &ChunkOf),
+        bytes: (&[u8], &[u8]),
+    ) -> Option<Whole> {
+        let mut dropped = Vec::new();
+        let entry = command.entry;
+        let joined = self.chunks.join(now, entry, metadata, bytes, &mut dropped);
+        match joined {
+            Joined::Message(whole) => return Some(whole),
+            Joined::Part => self.permits.give_back(1),
+            Joined::Stale(entries) => {
+                self.permits.give_back(1);
+                self.stats.duplicates += 1;
+                self.end_parts(now, &entries);
+            }
+            Joined::Lone => {
+                self.permits.give_back(1);
+                dropped.push(entry);
+            }
+            Joined::TooLarge => {
+                self.leave(command, 1, "it is a part of a message that is too large");
+            }
+        }
+        if let Some(patience) = &mut self.patience {
+            for entry in dropped {
+                self.outstanding.track(entry, patience.expiry(now.mono));
+            }
+        }
+        None
+    }
+
+    /// These parts will never be a message.
+    pub(super) fn end_parts(&mut self, now: Now, entries: &[EntryId]) {
+        for entry in entries {
+            self.outstanding.end(*entry);
+            if !self.spec.is_reader {
+                self.acks.add_whole(now.mono, *entry);
+            }
+        }
+    }
+
+    /// A message that was put together: what is compressed was so as a whole.
+    fn open_joined<'e>(
+        &mut self,
+        now: Now,
+        command: &MessageCommand<'_>,
+        whole: Whole,
+        scratch: &mut Scratch,
+        out: &mut BytesMut,
+    ) -> Opened<'e> {
+        let compression = whole.metadata.compression.unwrap_or_default();
+        let size = whole.metadata.uncompressed_size;
+        let mut metadata = whole.metadata.clone();
+        if let Some(chunk) = &mut metadata.chunk {
+            chunk.first = whole.ids.first().copied();
+        }
+        let shape = Shape {
+            id: command.entry,
+            redelivery_count: command.redelivery_count,
+            sent: None,
+            metadata,
+        };
+        let ids = whole.ids.clone();
+        let held = if compression == Compression::None {
+            whole.into_held(shape)
+        } else {
+            match scratch.decompress(compression, whole.content(), size) {
+                Ok(content) => {
+                    HeldEntry::new(shape, Cursor::default(), whole.encoded(), content, vec![])
+                }
+                Err(DecompressError::TooLarge) => {
+                    self.leave(command, 1, "it would be too large uncompressed");
+                    return Opened::Nothing;
+                }
+                Err(DecompressError::Corrupt) => {
+                    self.discard(command, 1, ValidationError::Decompression, out);
+                    self.end_parts(now, ids.split_last().map_or(&[], |(_, others)| others));
+                    return Opened::Nothing;
+                }
+            }
+        };
+        if !self.spec.is_reader {
+            self.chunks.note_delivered(ids);
+        }
+        if self.is_dead(now, &held.shape, held.metadata(), held.payload()) {
+            self.permits.give_back(1);
+            return Opened::Nothing;
+        }
+        Opened::Joined(held)
     }
 
     /// Whether the entry is, or was, made a dead letter instead of being delivered.
@@ -168,6 +290,11 @@ impl Tracker {
     /// The broker is told that the entry is done.
     pub(super) fn add_whole_ack(&mut self, now: Now, entry: EntryId) {
         self.acks.add_whole(now.mono, entry);
+        if !self.chunks.is_empty() {
+            for part in self.chunks.take(entry).unwrap_or_default() {
+                self.acks.add_whole(now.mono, part);
+            }
+        }
         self.rejections.remove(entry);
         if let Some(letters) = &mut self.dead_letters {
             letters.forget(entry);

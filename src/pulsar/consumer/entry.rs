@@ -58,6 +58,11 @@ impl Shape {
         self.metadata.batch_size.unwrap_or(1)
     }
 
+    /// The first part of a message in parts, of which `id` is the last one.
+    pub(super) fn first_chunk(&self) -> Option<EntryId> {
+        self.metadata.chunk.as_ref()?.first
+    }
+
     /// Whether the broker means this message, and so took a permit for it.
     pub(super) fn is_sent(&self, index: u32) -> bool {
         self.sent.as_ref().is_none_or(|sent| sent.get(index))
@@ -104,6 +109,7 @@ pub(super) fn delivery<'a>(
         partition,
         batch_index: None,
         batch_size: 0,
+        first_chunk: shape.first_chunk(),
     };
     let (properties, key, content, null_value, event_time) = match found {
         Found::Plain => (
@@ -192,6 +198,16 @@ impl HeldEntry {
         }
     }
 
+    /// Takes over metadata and payload that lie in one buffer; not of a batch.
+    pub(super) fn of_buffer(shape: Shape, buffer: Vec<u8>, metadata_len: usize) -> Self {
+        Self {
+            shape,
+            cursor: Cursor::default(),
+            buffer,
+            metadata_len,
+        }
+    }
+
     /// Bytes that were copied.
     pub(super) const fn len(&self) -> usize {
         self.buffer.len()
@@ -239,7 +255,11 @@ impl Held {
             payload,
             ..
         } = entry;
-        let held = HeldEntry::new(shape, cursor, metadata, payload, buffer);
+        self.push_held(HeldEntry::new(shape, cursor, metadata, payload, buffer));
+    }
+
+    /// Takes over an entry that was copied.
+    pub(super) fn push_held(&mut self, held: HeldEntry) {
         if held.is_exhausted() {
             self.keep_spare(held.buffer);
         } else {

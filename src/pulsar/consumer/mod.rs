@@ -18,6 +18,7 @@
 
 mod acks;
 mod bits;
+mod chunks;
 mod dead_letter;
 mod deliver;
 mod entry;
@@ -36,10 +37,11 @@ pub(super) use self::spec::{Names, partition_of};
 use self::{
     acks::Acks,
     bits::Bits,
+    chunks::Chunks,
     dead_letter::DeadLetters,
     deliver::Tracker,
     entry::{Held, delivery},
-    load::Load,
+    load::{HeldBytes, Load},
     outstanding::{Known, Outstanding, Tell},
     permits::Permits,
     redelivery::{Patience, Rejections},
@@ -91,6 +93,8 @@ pub struct Consumer {
     tracker: Tracker,
     held: Held,
     end_of_topic: bool,
+    /// A message in parts is held since [`Consumer::take_joined`] was asked.
+    has_joined: bool,
     /// Reused by each redelivery.
     again: Vec<EntryId>,
 }
@@ -123,10 +127,15 @@ impl Consumer {
                 rejections: Rejections::new(spec.negative_ack_delay),
                 patience: spec.ack_timeout.map(Patience::new),
                 dead_letters: DeadLetters::new(&spec),
+                chunks: Chunks::new(
+                    HeldBytes::new(spec.shard_held.clone()),
+                    spec.shard_held_bytes_max,
+                ),
                 stats: Stats::default(),
                 spec,
             },
             end_of_topic: false,
+            has_joined: false,
             again: Vec::new(),
         }
     }
@@ -218,6 +227,7 @@ impl Consumer {
         if let Some(letters) = &mut self.tracker.dead_letters {
             letters.handle_detached();
         }
+        self.tracker.chunks.handle_detached();
         let released = if self.tracker.spec.durable {
             // Acknowledged members of a batch stay acknowledged when the entry comes again.
             self.tracker.outstanding.release_all()
@@ -298,6 +308,11 @@ impl Consumer {
         ))
     }
 
+    /// Whether a message that came in parts is held now, so that the client may be given it.
+    pub const fn take_joined(&mut self) -> bool {
+        std::mem::replace(&mut self.has_joined, false)
+    }
+
     /// Whether messages are held, so that new ones have to wait behind them.
     #[must_use]
     pub fn is_holding(&self) -> bool {
@@ -338,6 +353,10 @@ impl Consumer {
         match tell {
             Tell::Nothing => {}
             Tell::Whole => {
+                // Of a message in parts that was not delivered here, the id tells two.
+                if let Some(first) = id.first_chunk {
+                    tracker.acks.add_whole(now.mono, first);
+                }
                 tracker.add_whole_ack(now, id.entry);
                 if !removed || id.batch_index.is_some() {
                     // Some of it came late: after it was asked for again, and the new copy may be
@@ -388,6 +407,10 @@ impl Consumer {
         let Some(out) = out.filter(|_| tracker.attached) else {
             return 0;
         };
+        self.again.clear();
+        let is_waiting = self.held.first_waiting().is_some();
+        tracker.chunks.expire(now.mono, is_waiting, &mut self.again);
+        tracker.end_parts(now, &self.again);
         if tracker.acks.deadline().is_some_and(|due| due <= now.mono) {
             tracker.acks.flush(tracker.id, out);
         }
@@ -425,6 +448,7 @@ impl Consumer {
             tracker.rejections.next_due(),
             patience,
             letters.and_then(DeadLetters::deadline),
+            tracker.chunks.deadline(),
         ]
         .into_iter()
         .flatten()
@@ -594,6 +618,15 @@ impl Consumer {
         if let Some(letters) = &mut tracker.dead_letters {
             self.again.retain(|&entry| !letters.bury(entry));
         }
+        if !tracker.chunks.is_empty() {
+            let asked = 0..self.again.len();
+            for at in asked {
+                let parts = tracker.chunks.take(self.again[at]).unwrap_or_default();
+                self.again.extend(parts);
+            }
+            self.again.sort_unstable();
+            self.again.dedup();
+        }
         // Told of the acknowledgements first, the broker has no reason to send those messages.
         tracker.acks.flush(tracker.id, out);
         for entries in self.again.chunks(REDELIVER_MAX) {
@@ -630,7 +663,11 @@ impl Consumer {
         let Some(waiting) = self.held.first_waiting() else {
             return self.tracker.taken.or(start);
         };
-        let (entry, next) = (waiting.shape.id, waiting.cursor.index);
+        let shape = &waiting.shape;
+        let (entry, next) = (
+            shape.first_chunk().unwrap_or(shape.id),
+            waiting.cursor.index,
+        );
         let already_behind =
             |start: Position| start.entry == entry && start.batch_index.is_some_and(|i| i >= next);
         if start.is_some_and(already_behind) {

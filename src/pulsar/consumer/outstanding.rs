@@ -131,6 +131,12 @@ impl Outstanding {
         done
     }
 
+    /// An entry that is with nobody is asked for again when the patience with it ends.
+    pub(super) fn track(&mut self, entry: EntryId, expiry: u64) {
+        let record = self.record(entry, None);
+        record.expiry = record.expiry.or(Some(expiry));
+    }
+
     /// All of an entry is done, which the client had not any more.
     pub(super) fn end(&mut self, entry: EntryId) {
         self.records.remove(&entry);
@@ -376,6 +382,7 @@ mod tests {
             partition: None,
             batch_index: Some(index),
             batch_size: 3,
+            first_chunk: None,
         }
     }
 

@@ -146,8 +146,24 @@ pub(super) struct Metadata {
     pub(super) batch_size: Option<u32>,
     pub(super) event_time: Option<u64>,
     pub(super) encrypted: bool,
-    pub(super) chunked: bool,
+    /// Of an entry that is a part of a message.
+    pub(super) chunk: Option<Box<ChunkOf>>,
     pub(super) null_value: bool,
+}
+
+/// What an entry says about the message of which it is a part.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct ChunkOf {
+    /// Within the metadata: what all parts have in common.
+    pub(super) uuid: Range<usize>,
+    /// Which part.
+    pub(super) index: u32,
+    /// Of how many, at least two.
+    pub(super) count: u32,
+    /// Bytes of the whole message as it was stored.
+    pub(super) bytes: usize,
+    /// The entry of the first part, once all are joined.
+    pub(super) first: Option<EntryId>,
 }
 
 impl Metadata {
@@ -162,9 +178,10 @@ impl Metadata {
             batch_size: None,
             event_time: None,
             encrypted: false,
-            chunked: false,
+            chunk: None,
             null_value: false,
         };
+        let mut chunk = ChunkOf::default();
         let mut fields = Reader::new(encoded);
         while let Some((number, field)) = fields.next().ok()? {
             match (number, field) {
@@ -178,11 +195,17 @@ impl Metadata {
                 (12, Field::Varint(value)) => metadata.event_time = Some(value),
                 (13, _) => metadata.encrypted = true,
                 (25, Field::Varint(value)) => metadata.null_value = value != 0,
-                (27, Field::Varint(value)) => {
-                    metadata.chunked = natural(value).is_some_and(|chunks| chunks > 1);
+                (26, Field::Bytes(uuid)) => chunk.uuid = range_before(&fields, uuid),
+                (27, Field::Varint(value)) => chunk.count = natural(value).unwrap_or(0),
+                (28, Field::Varint(value)) => {
+                    chunk.bytes = natural(value).map_or(usize::MAX, |bytes| bytes as usize);
                 }
+                (29, Field::Varint(value)) => chunk.index = natural(value).unwrap_or(u32::MAX),
                 _ => {}
             }
+        }
+        if chunk.count > 1 {
+            metadata.chunk = Some(Box::new(chunk));
         }
         metadata.publish_time_ms = publish_time_ms?;
         Some(metadata)
@@ -527,7 +550,7 @@ mod tests {
         assert_eq!(metadata.publish_time_ms, 1000);
         assert_eq!(metadata.uncompressed_size, 77);
         assert_eq!(metadata.event_time, Some(5));
-        assert!(metadata.null_value && !metadata.encrypted && !metadata.chunked);
+        assert!(metadata.null_value && !metadata.encrypted && metadata.chunk.is_none());
         assert_eq!(metadata.batch_size, None);
         assert_eq!(Metadata::decode(b"\x10\x08"), None, "no publish time");
         for cut in 1..encoded.len() {

@@ -7,11 +7,19 @@ import base64
 FIELDS = {1: "ledger", 2: "entry", 3: "partition", 4: "batch_index", 6: "batch_size"}
 
 
-def read(text: str) -> dict[str, int]:
-    """The numbers in an id, in the order they were written; an unknown field is an error."""
+FIRST_CHUNK = 7 << 3 | 2
+
+
+def read(text: str) -> dict:
+    """The numbers in an id, in the order they were written, and the id within it; an unknown field is an error."""
     raw, at, found = base64.b64decode(text, validate=True), 0, {}
     while at < len(raw):
         tag, at = _varint(raw, at)
+        if tag == FIRST_CHUNK:
+            size, at = _varint(raw, at)
+            found["first_chunk"] = read(base64.b64encode(raw[at:at + size]).decode())
+            at += size
+            continue
         assert tag & 7 == 0, f"field {tag >> 3} is no number"
         found[FIELDS[tag >> 3]], at = _varint(raw, at)
     return found

@@ -3,6 +3,7 @@
 //! What it writes is read back with the generated structs, which nothing here was written with.
 
 mod batches;
+mod chunks;
 mod dead_letters;
 mod delivery;
 mod flow;
@@ -54,6 +55,10 @@ pub(super) struct Metadata {
     pub(super) uuid: Option<String>,
     #[prost(int32, optional, tag = "27")]
     pub(super) num_chunks_from_msg: Option<i32>,
+    #[prost(int32, optional, tag = "28")]
+    pub(super) total_chunk_msg_size: Option<i32>,
+    #[prost(int32, optional, tag = "29")]
+    pub(super) chunk_id: Option<i32>,
 }
 
 /// `SingleMessageMetadata` as producers write it.
@@ -331,6 +336,7 @@ fn encoded(entry: u64, batch_index: Option<u32>, batch_size: u32) -> Vec<u8> {
         partition: None,
         batch_index,
         batch_size,
+        first_chunk: None,
     };
     id.encode().as_bytes().to_vec()
 }

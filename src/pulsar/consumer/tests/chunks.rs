@@ -1,0 +1,381 @@
+//! Messages in parts: put together, acknowledged and asked for again as a whole; parts that don't fit.
+
+use super::*;
+use crate::{
+    pulsar::payload::{Compression, tests::compress},
+    session::{consumer::DeadLetters, reader},
+};
+
+/// One part of a message whose content is `bytes` long.
+fn part(entry: u64, uuid: &str, index: i32, count: i32, content: &[u8], bytes: usize) -> Wire {
+    let metadata = Metadata {
+        partition_key: Some("k".into()),
+        publish_time: 1_700_000_000_000,
+        uuid: Some(uuid.into()),
+        chunk_id: Some(index),
+        num_chunks_from_msg: Some(count),
+        total_chunk_msg_size: Some(i32::try_from(bytes).unwrap()),
+        ..metadata()
+    };
+    at(entry).with(&metadata, content)
+}
+
+/// A part of `abc`.
+fn abc(entry: u64, uuid: &str, index: i32) -> Wire {
+    let at = usize::try_from(index).unwrap();
+    part(entry, uuid, index, 3, &b"abc"[at..=at], 3)
+}
+
+fn joined_id(first: u64, last: u64) -> Vec<u8> {
+    let entry = |entry| EntryId {
+        ledger: LEDGER,
+        entry,
+    };
+    let id = PulsarId {
+        entry: entry(last),
+        partition: None,
+        batch_index: None,
+        batch_size: 0,
+        first_chunk: Some(entry(first)),
+    };
+    id.encode().as_bytes().to_vec()
+}
+
+fn shared() -> Bench {
+    Bench::fresh(&Spec {
+        negative_ack_delay: 200 * MS,
+        ..spec(SubscriptionType::Shared)
+    })
+}
+
+impl Bench {
+    /// Parts arrive; what the client can take then.
+    fn join(&mut self, parts: &[Wire]) -> Vec<Got> {
+        for part in parts {
+            assert_eq!(self.receive(part), []);
+        }
+        self.take(usize::MAX)
+    }
+
+    fn abc(&mut self, first: u64, uuid: &str) -> Vec<Got> {
+        self.join(&[
+            abc(first, uuid, 0),
+            abc(first + 1, uuid, 1),
+            abc(first + 2, uuid, 2),
+        ])
+    }
+}
+
+fn acked(entries: impl IntoIterator<Item = u64>) -> Sent {
+    Sent::Ack(entries.into_iter().map(|entry| (entry, vec![])).collect())
+}
+
+#[test]
+fn parts_become_a_message_that_is_done_with_all_of_them() {
+    let mut bench = shared();
+    let got = bench.abc(5, "u");
+    assert_eq!(payloads(&got), [b"abc"]);
+    assert_eq!(got[0].id, joined_id(5, 7));
+    assert_eq!(got[0].key.as_deref(), Some(&b"k"[..]));
+    assert!(bench.ack(&got[0].id));
+    bench.pass(100 * MS);
+    assert_eq!(bench.sent(), [acked(5..8)]);
+    assert!(!bench.ack(&got[0].id));
+    assert_eq!(bench.consumer.tracker.spec.shard_held.get(), 0);
+}
+
+#[test]
+fn several_come_in_turns() {
+    let mut bench = shared();
+    let parts = [
+        abc(1, "u", 0),
+        abc(2, "v", 0),
+        abc(3, "u", 1),
+        abc(4, "v", 1),
+    ];
+    assert_eq!(bench.join(&parts), []);
+    let got = bench.join(&[abc(5, "v", 2), abc(6, "u", 2)]);
+    assert_eq!(
+        [&got[0].id, &got[1].id],
+        [&joined_id(2, 5), &joined_id(1, 6)]
+    );
+    assert!(bench.ack(&got[0].id));
+    bench.pass(100 * MS);
+    assert_eq!(bench.sent(), [acked([2, 4, 5])]);
+}
+
+#[test]
+fn what_is_compressed_is_so_as_a_whole() {
+    let content = b"a lot of the same ".repeat(100);
+    let compressed = compress(Compression::Zstd, &content);
+    let (head, tail) = compressed.split_at(10);
+    let mut bench = shared();
+    let wires = [head, tail].into_iter().zip(0..).map(|(bytes, index)| {
+        let mut wire = part(
+            u64::try_from(index).unwrap(),
+            "u",
+            index,
+            2,
+            bytes,
+            compressed.len(),
+        );
+        let mut metadata = Metadata::decode(&wire.metadata[..]).unwrap();
+        metadata.compression = Some(3);
+        metadata.uncompressed_size = Some(u32::try_from(content.len()).unwrap());
+        wire.metadata = metadata.encode_to_vec();
+        wire
+    });
+    let wires: Vec<_> = wires.collect();
+    assert_eq!(payloads(&bench.join(&wires)), [&content[..]]);
+    let mut broken = wires;
+    broken[1].payload[0] ^= 1;
+    bench.consumer.handle_detached();
+    bench.consumer.handle_subscribed(bench.now, &mut bench.out);
+    bench.sent();
+    assert_eq!(bench.join(&broken), []);
+    bench.pass(100 * MS);
+    assert_eq!(bench.sent(), [Sent::Corrupt(1, 1), acked([0])]);
+}
+
+#[test]
+fn parts_cost_no_permits() {
+    let mut bench = Bench::fresh(&Spec {
+        receiver_queue_size: 1,
+        ..spec(SubscriptionType::Shared)
+    });
+    bench.room = 0;
+    for index in 0..2 {
+        bench.receive(&abc(1, "u", index));
+        assert_eq!(bench.sent(), [Sent::Flow(1)]);
+    }
+    bench.receive(&abc(3, "u", 2));
+    assert_eq!(bench.sent(), [], "it waits for the client");
+    assert_eq!(bench.take(1).len(), 1);
+    assert_eq!(bench.sent(), [Sent::Flow(1)]);
+}
+
+#[test]
+fn all_parts_are_asked_for_again() {
+    let mut bench = shared();
+    let got = bench.abc(1, "u");
+    assert!(bench.nack(&got[0].id));
+    bench.pass(200 * MS);
+    assert_eq!(bench.sent(), [Sent::Redeliver(vec![1, 2, 3])]);
+    let again = bench.abc(1, "u");
+    assert_eq!(again, got);
+    assert!(bench.ack(&again[0].id));
+    bench.pass(100 * MS);
+    assert_eq!(bench.sent(), [acked(1..4)]);
+
+    let mut bench = Bench::fresh(&Spec {
+        ack_timeout: Some(1000 * MS),
+        ..spec(SubscriptionType::KeyShared)
+    });
+    bench.abc(1, "u");
+    assert_eq!(bench.pass(2000 * MS), 1);
+    assert_eq!(bench.sent(), [Sent::Redeliver(vec![1, 2, 3])]);
+}
+
+#[test]
+fn of_a_message_delivered_elsewhere_the_id_tells_two_parts() {
+    let mut bench = shared();
+    assert!(!bench.ack(&joined_id(4, 9)));
+    bench.pass(100 * MS);
+    assert_eq!(bench.sent(), [acked([4, 9])]);
+}
+
+#[test]
+fn after_a_reconnect_all_parts_come_again() {
+    let mut bench = shared();
+    bench.join(&[abc(1, "u", 0), abc(2, "u", 1)]);
+    bench.consumer.handle_detached();
+    assert_eq!(bench.consumer.tracker.spec.shard_held.get(), 0);
+    bench.consumer.handle_subscribed(bench.now, &mut bench.out);
+    bench.sent();
+    assert_eq!(bench.abc(1, "u").len(), 1);
+}
+
+#[test]
+fn what_was_stored_twice_is_acknowledged() {
+    let mut bench = shared();
+    bench.join(&[
+        abc(1, "u", 0),
+        abc(2, "u", 1),
+        abc(3, "u", 0),
+        abc(4, "u", 1),
+        abc(5, "u", 1),
+    ]);
+    bench.pass(100 * MS);
+    assert_eq!(bench.sent(), [acked([1, 2, 5])]);
+    bench.join(&[abc(3, "u", 0), abc(4, "u", 1), abc(4, "u", 1)]);
+    let got = bench.join(&[abc(6, "u", 2)]);
+    assert_eq!(
+        got[0].id,
+        joined_id(3, 6),
+        "the broker just sent them again"
+    );
+    bench.pass(100 * MS);
+    assert_eq!(bench.sent(), []);
+}
+
+#[test]
+fn a_part_without_its_predecessors_is_acknowledged_when_it_is_old() {
+    let mut bench = shared();
+    bench.join(&[
+        abc(1, "u", 1),
+        abc(2, "v", 0),
+        abc(3, "v", 2),
+        abc(4, "v", 1),
+    ]);
+    bench.pass(60_000 * MS);
+    assert_eq!(bench.sent(), [], "they are not old");
+    bench.pass(MS);
+    bench.join(&[abc(5, "w", 1)]);
+    bench.pass(100 * MS);
+    assert_eq!(bench.sent(), [acked([5])]);
+
+    let mut bench = Bench::fresh(&Spec {
+        ack_timeout: Some(1000 * MS),
+        ..spec(SubscriptionType::Shared)
+    });
+    bench.join(&[abc(1, "u", 1)]);
+    assert_eq!(bench.pass(2000 * MS), 0);
+    assert_eq!(bench.sent(), [Sent::Redeliver(vec![1])]);
+}
+
+#[test]
+fn what_is_never_completed_is_acknowledged_after_a_minute() {
+    let mut bench = shared();
+    bench.join(&[abc(1, "u", 0), abc(2, "u", 1)]);
+    bench.pass(30_000 * MS);
+    bench.join(&[abc(3, "v", 0)]);
+    bench.pass(29_999 * MS);
+    assert_eq!(bench.sent(), []);
+    bench.pass(101 * MS);
+    assert_eq!(bench.sent(), [acked([1, 2])]);
+    bench.pass(30_000 * MS);
+    assert_eq!(bench.sent(), [acked([3])]);
+    assert_eq!(bench.consumer.tracker.spec.shard_held.get(), 0);
+}
+
+#[test]
+fn a_slow_client_makes_nothing_old() {
+    let mut bench = shared();
+    bench.room = 0;
+    bench.receive(&abc(1, "u", 0));
+    bench.receive(&at(2).plain(b"x"));
+    bench.pass(100_000 * MS);
+    assert_eq!(bench.sent(), []);
+    assert_eq!(payloads(&bench.take(1)), [b"x"]);
+    let got = bench.join(&[abc(3, "u", 1), abc(4, "u", 2)]);
+    assert_eq!(payloads(&got), [b"abc"]);
+}
+
+#[test]
+fn the_oldest_of_too_many_makes_room() {
+    let mut bench = shared();
+    for number in 0..11 {
+        bench.receive(&abc(number, &format!("u{number}"), 0));
+    }
+    assert_eq!(bench.join(&[abc(20, "u0", 1), abc(21, "u0", 2)]), []);
+    assert_eq!(bench.join(&[abc(22, "u1", 1), abc(23, "u1", 2)]).len(), 1);
+    bench.pass(100 * MS);
+    assert_eq!(
+        bench.sent(),
+        [],
+        "as by default in Java, nothing is acknowledged"
+    );
+}
+
+#[test]
+fn bytes_are_bounded() {
+    let mut bench = shared();
+    let (large, content) = (40 << 20, vec![0; 39 << 20]);
+    let begin = |entry, uuid| part(entry, uuid, 0, 2, &content, large);
+    let end = |entry, uuid| part(entry, uuid, 1, 2, b"y", large);
+    bench.join(&[begin(1, "u"), begin(2, "v")]);
+    assert_eq!(bench.join(&[end(3, "u")]), [], "the oldest made room");
+    assert_eq!(bench.join(&[end(4, "v")]).len(), 1);
+    let small = part(5, "s", 0, 2, b"x", large);
+    bench.join(&[
+        small,
+        part(6, "t", 0, 3, &content, large),
+        part(7, "s", 1, 2, &content, large),
+    ]);
+    assert_eq!(
+        bench.join(&[part(8, "t", 1, 3, b"", large)]),
+        [],
+        "made room, though younger"
+    );
+    for wire in [
+        part(14, "w", 0, 2, b"x", (64 << 20) + 1),
+        part(15, "z", 0, 2, b"xy", 1),
+    ] {
+        assert_eq!(bench.join(&[wire]), []);
+    }
+    assert_eq!(bench.consumer.stats().unreadable, 2);
+    bench.pass(100 * MS);
+    assert_eq!(bench.sent(), []);
+}
+
+#[test]
+fn readers_join_too() {
+    let mut bench = Bench::fresh(
+        ConsumerSpec::try_from(&reader::Spec {
+            topic: "t".into(),
+            name: None,
+            receiver_queue_size: 10,
+            start: reader::Start::Earliest,
+        })
+        .unwrap(),
+    );
+    let got = bench.abc(1, "u");
+    assert_eq!(
+        (payloads(&got)[0], &got[0].id),
+        (&b"abc"[..], &joined_id(1, 3))
+    );
+    bench.pass(100 * MS);
+    assert_eq!(bench.sent(), [Sent::Cumulative(3)]);
+    bench.room = 0;
+    for index in 0..3u8 {
+        bench.receive(&abc(4 + u64::from(index), "v", index.into()));
+    }
+    bench.consumer.handle_detached();
+    let start = bench.consumer.subscribe(1).start_message_id.unwrap();
+    assert_eq!(start.entry_id, 3, "before its first part");
+}
+
+#[test]
+fn they_die_as_a_whole() {
+    let mut bench = Bench::fresh(&Spec {
+        dead_letters: Some(DeadLetters {
+            redeliveries_max: 1,
+            topic: String::new(),
+        }),
+        ..spec(SubscriptionType::Shared)
+    });
+    let mut parts = [abc(1, "u", 0), abc(2, "u", 1), abc(3, "u", 2)];
+    for (part, entry) in parts.iter_mut().zip(1..) {
+        let again = Envelope {
+            redelivery_count: Some(2),
+            ..at(entry)
+        };
+        part.command = again.plain(b"").command;
+    }
+    assert_eq!(bench.join(&parts), []);
+    let letter = bench.consumer.take_letter().unwrap();
+    letter
+        .try_each(|message| {
+            assert_eq!(message.origin, "3:1:-1;3:3:-1");
+            assert_eq!(message.delivery.payload, Some(&b"abc"[..]));
+            Ok::<(), ()>(())
+        })
+        .unwrap();
+    bench.consumer.note_letter_message(&letter, Lane(0));
+    bench.consumer.note_letter(bench.now, &letter, true);
+    bench
+        .consumer
+        .handle_letter_outcome(bench.now, Lane(0), true);
+    bench.pass(100 * MS);
+    assert_eq!(bench.sent(), [acked(1..4)]);
+}
