@@ -39,8 +39,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A service with one core.
 fn start(config: Config) -> Running {
+    start_on(1, config)
+}
+
+fn start_on(cores: usize, config: Config) -> Running {
     let config = Config {
-        cores: NonZeroUsize::new(1),
+        cores: NonZeroUsize::new(cores),
         bind: Some(Ipv4Addr::LOCALHOST.into()),
         port: 0,
         brokers: vec![("127.0.0.1".into(), broker())],
@@ -176,4 +180,77 @@ fn a_publish_without_receipt_is_told_before_the_end() {
     assert_eq!(service.wait_drained(drain_timeout), Ended::DrainTimedOut);
     let farewell = reads.join().unwrap();
     assert_eq!(farewell[2..4], 1001_u16.to_be_bytes(), "{farewell:?}");
+}
+
+/// All that is answered to a request.
+fn ask(service: &Running, request: &str) -> String {
+    let mut client = TcpStream::connect(service.address()).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    let request = format!("{request} HTTP/1.1\r\nHost: h\r\n\r\n");
+    client.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn statistics_are_those_of_all_shards() {
+    let service = start_on(3, Config::default());
+    let clients: Vec<TcpStream> = (0..6).map(|_| open(&service)).collect();
+    assert_eq!(service.clients(), [2, 2, 2]);
+    for path in ["stats", "persistent/public/default/t/stats"] {
+        let answer = ask(&service, &format!("GET /admin/v2/proxy-stats/{path}"));
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        for client in &clients {
+            let remote = format!("\"/{}\"", client.local_addr().unwrap());
+            assert!(answer.contains(&remote), "{remote} in {answer}");
+        }
+    }
+    let answer = ask(&service, "GET /admin/v2/proxy-stats/metrics");
+    assert_eq!(answer.matches("\"public/default\"").count(), 1, "{answer}");
+    drop(clients);
+    let gone = (0..200).any(|_| {
+        std::thread::sleep(Duration::from_millis(20));
+        ask(&service, "GET /admin/v2/proxy-stats/stats").ends_with("\r\n\r\n{}")
+    });
+    assert!(gone);
+}
+
+/// Each shard looks for places that others leave, also one that has none itself.
+#[test]
+fn handshakes_wait_their_turn_on_all_shards() {
+    let service = start_on(
+        3,
+        Config {
+            handshakes_max: 1,
+            ..Config::default()
+        },
+    );
+    let (opened, clients) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        for _ in 0..12 {
+            scope.spawn(|| opened.send(open(&service)).unwrap());
+        }
+    });
+    assert_eq!(clients.try_iter().count(), 12);
+}
+
+#[test]
+fn a_status_file_is_looked_at_each_time() {
+    let name = format!("pulsar-ws-fast-status-{}", std::process::id());
+    let file = std::env::temp_dir().join(name);
+    let service = start(Config {
+        status_file: Some(file.clone()),
+        ..Config::default()
+    });
+    for _ in 0..2 {
+        std::fs::write(&file, "").unwrap();
+        let answer = ask(&service, "GET /status.html");
+        assert!(
+            answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\r\n\r\nOK"),
+            "{answer}"
+        );
+        std::fs::remove_file(&file).unwrap();
+        assert!(ask(&service, "GET /status.html").starts_with("HTTP/1.1 404 "));
+    }
 }

@@ -51,7 +51,14 @@ impl Answer {
     /// The answer to a question about a topic that has no session.
     #[must_use]
     pub fn no_such_topic() -> Self {
-        Self::new(404, JSON, br#"{"reason":"Topic does not exist"}"#.to_vec())
+        Self::no_statistics(404, "Topic does not exist")
+    }
+
+    /// The answer to [`Wish::Statistics`] if there is none, for a reason without quotes.
+    #[must_use]
+    pub fn no_statistics(status: u16, reason: &str) -> Self {
+        let text = format!("{{\"reason\":\"{reason}\"}}");
+        Self::new(status, JSON, text.into_bytes())
     }
 
     /// The answer to [`Wish::Status`] if it is.

@@ -115,7 +115,7 @@ impl Shard {
             Survey::NoSuchTopic => self.answer(now, client, &Answer::no_such_topic()),
             Survey::Failed => {
                 let text = "The statistics could not be collected";
-                self.refuse_asking(now, client, text);
+                self.answer(now, client, &Answer::no_statistics(503, text));
             }
         }
         self.settle(now);
@@ -130,7 +130,10 @@ impl Shard {
                     self.answer(now, client, &answer);
                 }
                 Some(false) => self.refuse(now, client, &Refusal::standard(404)),
-                None => self.refuse_asking(now, client, "The status file could not be looked at"),
+                None => {
+                    let text = "The status file could not be looked at";
+                    self.refuse(now, client, &Refusal::new(503, text));
+                }
             }
         }
         self.settle(now);
@@ -139,7 +142,8 @@ impl Shard {
     /// Asks all shards for a client that waits.
     pub(super) fn survey(&mut self, now: Now, client: SessionKey, question: Question) {
         if self.questions >= QUESTIONS_MAX {
-            return self.refuse_asking(now, client, "Too many statistics are asked for at a time");
+            let text = "Too many statistics are asked for at a time";
+            return self.answer(now, client, &Answer::no_statistics(503, text));
         }
         self.questions += 1;
         self.effects.push_back(Effect::Survey { client, question });
@@ -152,10 +156,6 @@ impl Shard {
             answer.write(&mut client.outbox.bytes, client.form);
             self.finish(now, key);
         }
-    }
-
-    fn refuse_asking(&mut self, now: Now, client: SessionKey, text: &str) {
-        self.refuse(now, client, &Refusal::new(503, text));
     }
 
     fn sessions(&self, wanted: impl Fn(&str) -> bool) -> Part {
