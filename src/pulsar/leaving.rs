@@ -96,7 +96,7 @@ impl Pulsar {
         }
         if let Some(connection) = self.connections.get_mut(connection) {
             let out = connection.outbox.commands(&mut self.segments);
-            consuming.consumer.tell_acks(out);
+            consuming.consumer.tell_acks(now, out);
         }
         self.start_closing(now, key, connection);
         true

@@ -36,7 +36,7 @@ type Group = Vec<(EntryId, Option<Bits>)>;
 pub(super) struct Acks {
     pending: Group,
     /// The last two groups that went out, the newer one first, and when the last acknowledgement
-    /// came into them.
+    /// came into them, or they were told anew.
     told: [(Group, Instant); 2],
     last_added: Instant,
     /// Words in the ack sets of `pending`.
@@ -108,6 +108,11 @@ impl Acks {
             self.words = 0;
         }
         self.deadline = None;
+    }
+
+    /// A broker is about to be told of what was kept while there was none.
+    pub(super) const fn renew(&mut self, now: Instant) {
+        self.last_added = now;
     }
 
     /// The connection broke. What went out shortly before may never have arrived, so it goes out
@@ -212,6 +217,20 @@ mod tests {
         assert!(acks.pending.is_empty(), "too long ago");
         acks.recall(at(2));
         assert!(acks.pending.is_empty(), "forgotten");
+    }
+
+    #[test]
+    fn what_was_kept_for_long_is_told_again_when_the_next_broker_dies_at_once() {
+        let mut acks = Acks::default();
+        let (hour, mut told) = (Duration::from_secs(3600), BytesMut::new());
+        acks.add_whole(Instant(5), entry(1));
+        acks.renew(Instant(5) + hour);
+        acks.flush(7, &mut BytesMut::new());
+        acks.recall(Instant(6) + hour);
+        acks.flush(7, &mut told);
+        let mut expected = BytesMut::new();
+        put_acks(&mut expected, 7, &[(entry(1), None)]);
+        assert_eq!(told, expected);
     }
 
     #[test]

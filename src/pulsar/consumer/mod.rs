@@ -199,6 +199,7 @@ impl Consumer {
         if let Some(patience) = &mut tracker.patience {
             patience.start(now.mono);
         }
+        tracker.acks.renew(now.mono);
         tracker.acks.flush(tracker.id, out);
         if let Some(permits) = tracker.permits.restart() {
             put_flow(out, tracker.id, permits);
@@ -471,8 +472,9 @@ impl Consumer {
     }
 
     /// The broker knows the consumer again, which wants nothing but to tell it what is acknowledged.
-    pub fn tell_acks(&mut self, out: &mut BytesMut) {
+    pub fn tell_acks(&mut self, now: Now, out: &mut BytesMut) {
         self.tracker.attached = true;
+        self.tracker.acks.renew(now.mono);
         self.flush_acks(out);
     }
 
