@@ -1,4 +1,20 @@
 //! Every bound of a client: filled, answered as stated, and open again afterwards.
+//!
+//! The rows of ARCHITECTURE.md's table and who fills each:
+//!
+//! | queue | test |
+//! |---|---|
+//! | publishes in flight of a client | `publishes_in_flight_stop_the_reads_until_receipts_come` |
+//! | publishes in flight of the process | `when_the_process_has_enough_in_flight_each_client_keeps_one` |
+//! | replies a client does not read | `replies_that_are_not_read_stop_the_reads_until_they_are`, `who_reads_no_reply_for_30_s_is_told_1013` |
+//! | deliveries not yet written to a client | `deliveries_wait_while_the_client_does_not_read` |
+//! | deliveries held for a session | `no_new_permits_while_much_is_held` and its neighbours in `pulsar::consumer::tests::flow`; for all of the shard `pulsar::consumer::permits` |
+//! | incomplete WebSocket messages | `the_largest_incomplete_message_goes_when_there_are_too_many_bytes`, `one_message_larger_than_the_bound_for_all_is_let_in` |
+//! | one text message | `a_message_beyond_the_limit_is_told_1009_and_what_follows_is_nothing` |
+//! | client sockets of the process | `tests/balance.rs` |
+//! | request head | `http::tests` |
+//! | bytes that come before the 101 | `who_says_much_before_the_101_is_not_read_until_it_is_open` |
+//! | uncompressed size of an entry | `pulsar::payload`, `sizes_are_bounded_before_anything_is_allocated` |
 
 use std::time::Duration;
 
@@ -266,6 +282,23 @@ fn who_has_not_got_a_101_goes_for_its_bytes_too() {
     world.bytes(early, &vec![0; 60_000]);
     assert!(world.last(early).starts_with(b"HTTP/1.1 503 "));
     assert!(world.shard.reads_client(open));
+}
+
+#[test]
+fn who_says_much_before_the_101_is_not_read_until_it_is_open() {
+    let mut world = World::new(Config::default());
+    world.is_silent = true;
+    let early = world.ask(PRODUCER);
+    let message = frame(true, Opcode::Text, publish(40_000).as_bytes());
+    world.bytes(early, &message);
+    assert!(world.shard.reads_client(early));
+    world.bytes(early, &message);
+    assert!(!world.shard.reads_client(early));
+    assert!(world.finished.is_empty() && world.sends.is_empty());
+    world.speak();
+    assert!(world.written(early).starts_with(b"HTTP/1.1 101"));
+    assert_eq!(world.sends.len(), 2, "nothing of it is lost");
+    assert!(world.shard.reads_client(early));
 }
 
 #[test]
