@@ -7,6 +7,7 @@ mod agree;
 mod draining;
 mod flow;
 mod handshake;
+mod pings;
 #[allow(
     dead_code,
     reason = "the simulation's commands, of which some are used here"
