@@ -79,6 +79,28 @@ def test_a_close_is_echoed_and_the_connection_ends(raw, code, reason):
     assert raw.ended()
 
 
+@pytest.mark.parametrize("whole, cut", [(b"", "ü".encode()[:1]), (b"x" * 121, "€".encode()[:2]), (b"x", "😀".encode()[:3])])
+def test_a_close_reason_may_be_cut_within_a_character(raw, whole, cut):
+    """The Java service echoes the half character too."""
+    raw.send(CLOSE, b"\x03\xe8" + whole + cut)
+    opcode, payload = raw.read()
+    assert (opcode, payload[:2]) == (CLOSE, b"\x03\xe8")
+    assert payload[2:].removesuffix(cut) == whole
+    assert raw.ended()
+
+
+@pytest.mark.parametrize("reason", [b"\xff", b"a\xc3(", b"\xed\xa0\x80x"])
+def test_a_close_reason_that_is_no_UTF_8_closes_with_1007(raw, reason):
+    raw.send(CLOSE, b"\x03\xe8" + reason)
+    assert raw.closed() == (1007, "Invalid Close Reason")
+
+
+@pytest.mark.parametrize("code", [1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014])
+def test_assigned_codes_are_echoed(raw, code):
+    raw.send(CLOSE, code.to_bytes(2, "big"))
+    assert raw.closed() == (code, "")
+
+
 def test_the_limit_is_inclusive(raw):
     raw.send(TEXT, padded(LIMIT))
     assert reply(raw)["result"] == "ok"
@@ -134,6 +156,14 @@ BREACHES = {
     "fragmented ping": frame(PING, b"x", fin=False),
     "long ping": frame(PING, b"x" * 126),
     "long close": frame(CLOSE, b"\x03\xe8" + b"x" * 124),
+    "very long ping": frame(PING, b"x" * 70_000),
+    "close code 0": frame(CLOSE, b"\0\0"),
+    "close code 1004": frame(CLOSE, b"\x03\xec"),
+    "close code 1006": frame(CLOSE, b"\x03\xee"),
+    "close code 1015": frame(CLOSE, b"\x03\xf7"),
+    "close code 1016": frame(CLOSE, b"\x03\xf8"),
+    "close code 2999": frame(CLOSE, b"\x0b\xb7"),
+    "close code 5000": frame(CLOSE, b"\x13\x88"),
     "close code 999": frame(CLOSE, b"\x03\xe7"),
     "close code 1005": frame(CLOSE, b"\x03\xed"),
     "close code of one byte": frame(CLOSE, b"\x03"),

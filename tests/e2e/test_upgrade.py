@@ -16,8 +16,9 @@ V2 = "/ws/v2"
 def test_the_answer_has_what_RFC_6455_asks_and_no_more(service, topic):
     with RawWebSocket(service.port, service.path("producer", topic)) as raw:
         headers = raw.upgrade.headers
-    assert headers["upgrade"].lower() == "websocket"
-    assert headers["connection"].lower() == "upgrade"
+    assert headers["upgrade"] == "WebSocket"
+    assert headers["connection"] == "Upgrade"
+    assert [name for name in headers if name not in ("date", "server")] == ["connection", "sec-websocket-accept", "upgrade"]
     assert "sec-websocket-protocol" not in headers
     assert "sec-websocket-extensions" not in headers
     assert "access-control-allow-origin" not in headers
