@@ -3,12 +3,17 @@
 //! `read` takes one receive buffer that holds 64 masked text frames of 1 KiB: header decode, unmask, UTF-8 check. The
 //! copy of the buffer that each round needs, since frames are unmasked in place, is made outside the measured time.
 //! `write` frames 64 replies of 100 bytes into one outgoing buffer; the copy of the reply is part of it.
+//!
+//! The same with permessage-deflate: `inflate` reads 64 publishes of 1 KiB that a client compressed, `deflate` writes 64
+//! deliveries of 4 KiB. Their text has the shape of base64 of JSON.
 
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use flate2::{Compress, Compression, FlushCompress};
+use pulsar_ws_fast::codec::base64;
 use pulsar_ws_fast::ws::frame::{self, Header, Opcode};
-use pulsar_ws_fast::ws::{Incoming, Inflater, Input, Limits, WebSocket};
+use pulsar_ws_fast::ws::{Deflater, Incoming, Inflater, Input, Limits, WebSocket};
 
 const MESSAGES: usize = 64;
 const MESSAGE_BYTES: usize = 1024;
@@ -26,6 +31,51 @@ fn masked_frames() -> Vec<u8> {
         };
         header.encode(&mut bytes);
         bytes.extend(key.iter().cycle().take(MESSAGE_BYTES).map(|key| b'x' ^ key));
+    }
+    bytes
+}
+
+/// A publish or delivery of that many bytes: base64 of JSON, in which much comes again.
+fn message(bytes: usize) -> String {
+    let mut json = String::new();
+    for number in 0_u32.. {
+        if json.len() >= bytes {
+            break;
+        }
+        let noise = number.wrapping_mul(2_654_435_761);
+        json.push_str(&format!(
+            "{{\"id\":{number},\"name\":\"device\",\"value\":{noise}}},"
+        ));
+    }
+    let mut payload = Vec::new();
+    base64::encode_append(json.as_bytes(), &mut payload);
+    let payload = String::from_utf8(payload).expect("base64 is text");
+    let frame = r#"{"payload":"","context":"1"}"#.len();
+    format!(
+        r#"{{"payload":"{}","context":"1"}}"#,
+        &payload[..bytes - frame]
+    )
+}
+
+/// As many frames of `text`, compressed as a client does it.
+fn compressed_frames(text: &str) -> Vec<u8> {
+    let mut stream = Compress::new(Compression::default(), false);
+    let mut compressed = Vec::with_capacity(text.len());
+    stream
+        .compress_vec(text.as_bytes(), &mut compressed, FlushCompress::Sync)
+        .expect("compresses");
+    compressed.truncate(compressed.len() - 4);
+    let header = Header {
+        fin: true,
+        opcode: Opcode::Text,
+        compressed: true,
+        mask: Some([0; 4]),
+        payload_bytes: compressed.len() as u64,
+    };
+    let mut bytes = Vec::new();
+    for _ in 0..MESSAGES {
+        header.encode(&mut bytes);
+        bytes.extend_from_slice(&compressed);
     }
     bytes
 }
@@ -74,6 +124,31 @@ fn bench(criterion: &mut Criterion) {
                 frame::finish(&mut out, mark);
             }
             assert_eq!(out.len(), MESSAGES * (reply.len() + 2));
+        });
+    });
+    let frames = compressed_frames(&message(MESSAGE_BYTES));
+    let mut machine = WebSocket::new(Limits::default()).with_deflate(15);
+    group.bench_function("inflate 64 text frames of 1 KiB", |bencher| {
+        bencher.iter_batched_ref(
+            || frames.clone(),
+            |bytes| {
+                let text_bytes = read(&mut machine, &mut inflater, bytes, &mut out);
+                assert_eq!(text_bytes, MESSAGES * MESSAGE_BYTES);
+            },
+            BatchSize::SmallInput,
+        );
+    });
+    let delivery = message(4 * MESSAGE_BYTES);
+    let mut deflater = Deflater::new(1);
+    group.bench_function("deflate 64 text frames of 4 KiB", |bencher| {
+        bencher.iter(|| {
+            out.clear();
+            for _ in 0..MESSAGES {
+                let mark = frame::begin_text(&mut out, delivery.len());
+                out.extend_from_slice(black_box(delivery.as_bytes()));
+                deflater.finish(&mut out, mark, machine.window_bits());
+            }
+            assert!(out.len() < MESSAGES * delivery.len() / 2);
         });
     });
     group.finish();
