@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use crate::frames;
+use crate::{
+    deflate::{self, Deflate},
+    frames,
+};
 
 const READ_BYTES: usize = 256 * 1024;
 /// Longer silence is an error: under load something always comes.
@@ -16,6 +19,7 @@ pub(crate) struct Client {
     stream: TcpStream,
     buffer: Vec<u8>,
     filled: usize,
+    deflate: Option<Deflate>,
     /// Since the handshake.
     pub(crate) traffic: Traffic,
 }
@@ -28,12 +32,13 @@ pub(crate) struct Traffic {
 }
 
 impl Client {
-    /// Connects and upgrades.
-    pub(crate) fn open(address: SocketAddr, path: &str) -> io::Result<Self> {
+    /// Connects and upgrades, with compression where `deflate` asks for it.
+    pub(crate) fn open(address: SocketAddr, path: &str, deflate: bool) -> io::Result<Self> {
         let mut client = Self::connect(address)?;
+        let offer = if deflate { deflate::OFFER } else { "" };
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{offer}\r\n"
         );
         client.send(request.as_bytes())?;
         loop {
@@ -43,6 +48,12 @@ impl Client {
                 if !got.starts_with(b"HTTP/1.1 101 ") {
                     let head = String::from_utf8_lossy(&got[..end]).into_owned();
                     return Err(io::Error::other(format!("refused: {head}")));
+                }
+                if deflate {
+                    if memchr::memmem::find(&got[..end], b": permessage-deflate").is_none() {
+                        return Err(io::Error::other("permessage-deflate is not agreed to"));
+                    }
+                    client.deflate = Some(Deflate::new());
                 }
                 client.drop_front(end + 4);
                 client.traffic = Traffic {
@@ -62,6 +73,7 @@ impl Client {
             stream,
             buffer: vec![0; 1024],
             filled: 0,
+            deflate: None,
             traffic: Traffic::default(),
         })
     }
@@ -69,6 +81,18 @@ impl Client {
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.traffic.sent += bytes.len() as u64;
         self.stream.write_all(bytes)
+    }
+
+    /// Appends a text, compressed where that was agreed.
+    pub(crate) fn put(&mut self, out: &mut Vec<u8>, text: &[u8]) -> io::Result<()> {
+        match &mut self.deflate {
+            Some(deflate) => {
+                let text = deflate.deflate(text)?;
+                frames::put(out, frames::COMPRESSED | frames::TEXT, text);
+            }
+            None => frames::put(out, frames::TEXT, text),
+        }
+        Ok(())
     }
 
     /// Reads once and hands each text that is now whole to `text`.
@@ -84,9 +108,12 @@ impl Client {
         while let Some(frame) = frames::next(&self.buffer[done..self.filled]) {
             let end = frame.payload.end;
             let payload = &self.buffer[done..][frame.payload];
-            match frame.opcode {
-                frames::TEXT => text(payload),
-                frames::CLOSE => {
+            match (frame.opcode, &mut self.deflate) {
+                (frames::TEXT, Some(deflate)) if frame.compressed => {
+                    text(deflate.inflate(payload)?);
+                }
+                (frames::TEXT, _) => text(payload),
+                (frames::CLOSE, _) => {
                     let reason = String::from_utf8_lossy(payload.get(2..).unwrap_or_default());
                     return Err(io::Error::other(format!("closed by the service: {reason}")));
                 }

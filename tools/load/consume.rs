@@ -13,12 +13,12 @@ use crate::{
 };
 
 pub(crate) fn run(common: &Common) -> io::Result<String> {
-    let address = common.address;
+    let (address, deflate) = (common.address, common.deflate);
     let connect = move |index| {
         let path = format!(
             "/ws/v2/consumer/persistent/public/default/load-{index}/load?subscriptionType=Shared"
         );
-        Client::open(address, &path)
+        Client::open(address, &path, deflate)
     };
     let mut expected = Vec::new();
     base64::encode_append(&payload(common.payload_bytes), &mut expected);

@@ -12,6 +12,8 @@ use crate::shared::id_hash;
 
 pub(crate) const TEXT: u8 = 1;
 pub(crate) const CLOSE: u8 = 8;
+/// Beside the opcode: the message is compressed.
+pub(crate) const COMPRESSED: u8 = 0x40;
 
 /// A client must mask; with which key makes no difference to a server.
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
@@ -19,6 +21,7 @@ const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 /// A whole frame at the beginning of some bytes.
 pub(crate) struct Frame {
     pub(crate) opcode: u8,
+    pub(crate) compressed: bool,
     /// The payload; the frame ends with it.
     pub(crate) payload: Range<usize>,
 }
@@ -39,6 +42,7 @@ pub(crate) fn next(bytes: &[u8]) -> Option<Frame> {
     };
     (bytes.len() >= start + len).then_some(Frame {
         opcode: first & 0x0f,
+        compressed: first & COMPRESSED != 0,
         payload: start..start + len,
     })
 }

@@ -19,12 +19,12 @@ pub(crate) fn run(common: &Common) -> io::Result<String> {
             index % 100
         )
     };
-    let first = Client::open(common.address, &path(0))?;
+    let first = Client::open(common.address, &path(0), common.deflate)?;
     thread::sleep(Duration::from_secs_f64(common.warm_seconds));
     let before = rss()?;
     let mut clients = Vec::with_capacity(common.clients);
     for index in 0..common.clients {
-        clients.push(Client::open(common.address, &path(index))?);
+        clients.push(Client::open(common.address, &path(index), common.deflate)?);
     }
     thread::sleep(Duration::from_secs_f64(common.seconds));
     let after = rss()?;

@@ -18,6 +18,7 @@ mod bytes;
 mod client;
 mod consume;
 mod cpu;
+mod deflate;
 mod frames;
 mod idle;
 mod publish;
@@ -86,6 +87,9 @@ struct Common {
     /// Size of a message before base64.
     #[arg(long, default_value_t = 1024)]
     payload_bytes: usize,
+    /// Speak permessage-deflate: publishes are compressed, acknowledgements are not.
+    #[arg(long)]
+    deflate: bool,
     /// How long to run before measuring.
     #[arg(long, default_value_t = 0.5)]
     warm_seconds: f64,

@@ -16,10 +16,10 @@ use crate::{
 const CONTEXT_DIGITS: usize = 10;
 
 pub(crate) fn run(common: &Common, in_flight: u64) -> io::Result<String> {
-    let address = common.address;
+    let (address, deflate) = (common.address, common.deflate);
     let connect = move |index| {
         let path = format!("/ws/v2/producer/persistent/public/default/load-{index}");
-        Client::open(address, &path)
+        Client::open(address, &path, deflate)
     };
     let payload = payload(common.payload_bytes);
     measure(common, connect, move |client, progress| {
@@ -45,7 +45,7 @@ fn publish(
                 text.truncate(head);
                 text.extend_from_slice(context(sent).as_bytes());
                 text.extend_from_slice(b"\"}");
-                frames::put(&mut out, frames::TEXT, &text);
+                client.put(&mut out, &text)?;
                 sent += 1;
             }
             client.send(&out)?;
