@@ -14,6 +14,8 @@ from .transcript import Line
 # In `docs/differences.md`: `group/name: field, field`, both with wildcards.
 ANNOUNCED = re.compile(r"`([\w*?-]+/[\w*?.+-]+): ([^`]+)`")
 
+PROPERTIES = re.compile(r'"properties":\{(?:"(?:[^"\\]|\\.)*"[:,]?)*\}')
+
 
 class Difference(NamedTuple):
     """One field in which Java and ours are not the same."""
@@ -68,7 +70,14 @@ def within(scenario: str, java: Line, ours: Line) -> list[Difference]:
         if names:
             return [Difference(scenario, f"{java.field}.{name}", member(theirs, name), member(mine, name))
                     for name in names]
+        if list(theirs) == list(mine) and unordered(java.value) == unordered(ours.value):
+            return []
     return [Difference(scenario, java.field, java.value, ours.value)]
+
+
+def unordered(text: str) -> str:
+    """The text without its properties, whose order means nothing."""
+    return PROPERTIES.sub("", text)
 
 
 def member(of: dict, name: str) -> str | None:

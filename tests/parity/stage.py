@@ -19,9 +19,10 @@ from .transcript import Transcript
 
 PATIENCE = 15.0
 QUIET = 0.5
-# Headers that say something about the answer. `Date` and `Server` name the moment and the program.
+# Headers that say something about the answer. `Date` and `Server` name the moment and the program, and a refusal is
+# cached by nobody.
 TOLD = ("upgrade", "connection", "sec-websocket-version", "sec-websocket-protocol", "sec-websocket-extensions",
-        "content-type", "location", "allow", "cache-control", "access-control-allow-origin")
+        "content-type", "location", "allow", "access-control-allow-origin")
 ROW = re.compile(r"<tr><th>(\w+):</th><td>(.*?)</td></tr>", re.DOTALL)
 
 

@@ -20,6 +20,7 @@ REQUEST = re.compile(r'(reqId\\?":)\d+')
 # Java tells the addresses of brokers, ours doesn't (docs/differences.md).
 WHERE = re.compile(r', \\?"remote\\?":\\?"[^"]*", \\?"local\\?":\\?"[^"]*"')
 ORIGIN = re.compile(r'"(ORIGIN_MESSAGE_ID(?:Y_TIME)?)":"(\d+):')
+IDLE = re.compile(r"(Idle timeout expired: )\d+/")
 SECONDS = re.compile(r"\b\d+\.\d+ seconds ago")
 FIELDS = {1: "ledger", 2: "entry", 3: "partition", 4: "index", 5: "acks", 6: "size", 7: "first"}
 
@@ -56,6 +57,7 @@ class Transcript:
         for name, placeholder in sorted(self.names.items(), key=lambda pair: -len(pair[0])):
             text = text.replace(name, placeholder)
         text = PRODUCER_NAME.sub("<producer>", text)
+        text = IDLE.sub(r"\1<n>/", text)
         text = REQUEST.sub(r"\1<n>", WHERE.sub("", text))
         text = ADDRESS.sub("<address>", text)
         return SECONDS.sub("<n> seconds ago", text)
