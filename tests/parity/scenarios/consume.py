@@ -249,7 +249,7 @@ def partitioned_foreign(stage: Stage) -> None:
     delivery = consumer.json()
     consumer.close()
     stage.wait(0.5)
-    again = stage.consumer(topic, label="again", receiverQueueSize="1")
+    again = stage.consumer(topic, label="again", pullMode="true")
     again.ack(delivery)
     stage.wait(0.5)
     stage.transcript.lines = lines
