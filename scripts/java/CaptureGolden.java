@@ -6,6 +6,7 @@ import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
 import java.time.Clock;
 import java.time.Instant;
 import java.time.ZoneOffset;
@@ -19,6 +20,7 @@ import org.apache.pulsar.client.api.BatcherBuilder;
 import org.apache.pulsar.client.api.CompressionType;
 import org.apache.pulsar.client.api.Consumer;
 import org.apache.pulsar.client.api.ConsumerBuilder;
+import org.apache.pulsar.client.api.CryptoKeyReader;
 import org.apache.pulsar.client.api.Message;
 import org.apache.pulsar.client.api.MessageId;
 import org.apache.pulsar.client.api.MessageRoutingMode;
@@ -31,6 +33,7 @@ import org.apache.pulsar.client.api.SubscriptionInitialPosition;
 import org.apache.pulsar.client.api.SubscriptionMode;
 import org.apache.pulsar.client.api.SubscriptionType;
 import org.apache.pulsar.client.impl.ClientBuilderImpl;
+import org.apache.pulsar.client.impl.DefaultCryptoKeyReader;
 
 /**
  * Makes the Java client of Pulsar say, step by step, everything that the WebSocket service makes it say.
@@ -57,7 +60,7 @@ public final class CaptureGolden {
         this.client = client(30);
     }
 
-    /** Arguments: service URL (of the recording proxy), admin URL (of the broker), scenario. */
+    /** Arguments: service URL (of the recording proxy), admin URL (of the broker), scenario, public key in PEM. */
     public static void main(String[] args) throws Exception {
         CaptureGolden capture = new CaptureGolden(args[0], args[1]);
         switch (args[2]) {
@@ -71,6 +74,7 @@ public final class CaptureGolden {
                 capture.sentBatches();
             }
             case "entry-metadata" -> capture.entryMetadata();
+            case "encrypted" -> capture.encrypted(Path.of(args[3]));
             default -> throw new IllegalArgumentException(args[2]);
         }
         capture.client.close();
@@ -238,6 +242,30 @@ public final class CaptureGolden {
         }
         batchAcks();
         chunks();
+    }
+
+    private void encrypted(Path key) throws Exception {
+        CryptoKeyReader reader = DefaultCryptoKeyReader.builder().publicKey("key", key.toUri().toString()).build();
+        for (CompressionType compression : List.of(CompressionType.NONE, CompressionType.LZ4)) {
+            String name = compression.name().toLowerCase();
+            String topic = TOPIC + "-encrypted-" + name;
+            Producer<byte[]> single = step("aside-producer", () -> producer(topic).producerName("sealed-" + name)
+                    .compressionType(compression).cryptoKeyReader(reader).addEncryptionKey("key").create());
+            step("encrypted-" + name, () -> single.newMessage().value(bytes("secret ".repeat(20))).key("k")
+                    .property("a", "b").eventTime(7L).send());
+            Producer<byte[]> batching = step("aside-producer", () -> producer(topic).producerName("batched-" + name)
+                    .compressionType(compression).enableBatching(true).batchingMaxPublishDelay(1, TimeUnit.HOURS)
+                    .cryptoKeyReader(reader).addEncryptionKey("key").create());
+            step("encrypted-batch-" + name, () -> {
+                batching.newMessage().value(bytes("one")).key("k").sendAsync();
+                batching.newMessage().value(bytes("two ".repeat(20))).sendAsync();
+                return run(batching::flush);
+            });
+            step("aside-close", () -> {
+                single.close();
+                return run(batching::close);
+            });
+        }
     }
 
     private Producer<byte[]> batching(String topic, String name, CompressionType compression) throws Exception {
