@@ -76,6 +76,13 @@ fn tls_url_errors(settings: &Settings) -> impl Iterator<Item = String> {
 }
 
 fn refusal(settings: &Settings, key: &str, what: &str) -> String {
+    if what == keys::KEYS_BY_CLASS {
+        let sentence = format!(
+            "{key} names a Java class, which can't be loaded: name the files of the keys in \
+             webSocketEncryptionPublicKeys and webSocketEncryptionPrivateKeys"
+        );
+        return settings.error(key, &sentence);
+    }
     let sentence = format!(
         "{key} asks for {what}, which is not built yet; to run without it, leave {key} out"
     );

@@ -12,6 +12,7 @@ mod broker_url;
 mod checks;
 pub mod cpu_list;
 mod documentation;
+mod encryption;
 mod keys;
 mod properties;
 mod report;
@@ -22,6 +23,7 @@ mod settings;
 use std::{fmt, net::IpAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 pub use documentation::documentation;
+pub use encryption::EncryptionKeys;
 pub use settings::Settings;
 
 const KIB: usize = 1024;
@@ -100,6 +102,9 @@ pub struct Config {
     /// Between two looks at how many partitions a topic has.
     pub partitions_interval: Duration,
 
+    /// What the service encrypts and decrypts messages with.
+    pub encryption_keys: EncryptionKeys,
+
     /// What drives the sockets.
     pub driver: Driver,
     /// Whether another instance may hold the port already, to be taken over from.
@@ -150,6 +155,7 @@ impl Default for Config {
             connect_timeout: Duration::from_secs(10),
             keep_alive_interval: Some(Duration::from_secs(30)),
             partitions_interval: Duration::from_secs(60),
+            encryption_keys: EncryptionKeys::default(),
             driver: Driver::IoUring,
             takeover: false,
             status_file: None,
@@ -240,6 +246,10 @@ impl Config {
             config.log_format = LogFormat::Json;
         }
         config.take_limits(settings);
+        match EncryptionKeys::read(settings) {
+            Ok(keys) => config.encryption_keys = keys,
+            Err(sentences) => errors.extend(sentences),
+        }
         errors.extend(config.take_brokers(settings).err());
         if let Some(cores) = overrides.cores
             && let Some(cpus) = &overrides.cpus

@@ -192,7 +192,6 @@ fn every_key_of_security_refuses() {
         "brokerClientAuthenticationPlugin=a.B",
         "brokerClient_useTls=true",
         "brokerClient_tlsTrustCertsFilePath=/t",
-        "cryptoKeyReaderFactoryClassName=a.B",
     ] {
         let key = line.split('=').next().unwrap();
         let error = refusal(line);
@@ -702,4 +701,85 @@ fn addresses_of_proxies_are_logged_where_there_are_some() {
             .handshakes_max
     };
     assert_eq!((limit("7"), limit("0"), limit("-1")), (7, 0, 0));
+}
+
+#[test]
+fn a_class_for_keys_is_answered_with_what_to_use() {
+    assert_eq!(
+        refusal("cryptoKeyReaderFactoryClassName=a.B"),
+        "ws.conf:1: cryptoKeyReaderFactoryClassName names a Java class, which can't be loaded: name \
+         the files of the keys in webSocketEncryptionPublicKeys and webSocketEncryptionPrivateKeys"
+    );
+}
+
+#[test]
+fn keys_for_encryption() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/crypto");
+    let keys_of = |settings: &str| {
+        let settings = settings.replace("DIR", folder);
+        let loaded = load(&format!(
+            "clusterName=c\nbrokerServiceUrl=pulsar://b:6650\n{settings}"
+        ));
+        loaded.map(|config| config.encryption_keys)
+    };
+    let keys = keys_of(
+        "webSocketEncryptionPublicKeys= a = DIR/rsa-public.pem ,b=DIR/rsa-public.pem,\n\
+         webSocketEncryptionPrivateKeys=a=DIR/rsa-pkcs8.pem,c=DIR/rsa-pkcs1.pem",
+    )
+    .unwrap();
+    assert!(keys.can_encrypt());
+    assert!(keys.public("a").is_some() && keys.public("b").is_some() && keys.public("c").is_none());
+    assert!(keys.private("a").is_some() && keys.private("c").is_some());
+    assert!(!keys_of("").unwrap().can_encrypt());
+
+    for (public, expected) in [
+        (
+            "a",
+            "webSocketEncryptionPublicKeys=a: expected name=/path,name=/path",
+        ),
+        (
+            "=DIR/x",
+            "webSocketEncryptionPublicKeys==DIR/x: expected name=/path,name=/path",
+        ),
+        (
+            "a=DIR/none.pem",
+            "key a can't be read from DIR/none.pem: No such file or directory (os error 2)",
+        ),
+        (
+            "a=DIR/rsa-public.pem,a=DIR/rsa-public.pem",
+            "key a is named twice",
+        ),
+        (
+            "a=DIR/rsa-pkcs8.pem",
+            "key a can't be read from DIR/rsa-pkcs8.pem: it is a private key; expected a public one \
+             (BEGIN PUBLIC KEY)",
+        ),
+        (
+            "a=DIR/ec-public.pem",
+            "key a can't be read from DIR/ec-public.pem: keys of elliptic curves (ECIES) are not \
+             supported; use RSA",
+        ),
+        (
+            "a=DIR/../base64-jdk17.txt",
+            "key a can't be read from DIR/../base64-jdk17.txt: it holds no key in PEM",
+        ),
+    ] {
+        let error = keys_of(&format!("webSocketEncryptionPublicKeys={public}")).unwrap_err();
+        let expected = format!("ws.conf:3: {}", expected.replace("DIR", folder));
+        assert_eq!(error.to_string(), expected, "{public}");
+    }
+    for (file, reason) in [
+        (
+            "ec.pem",
+            "keys of elliptic curves (ECIES) are not supported; use RSA",
+        ),
+        (
+            "rsa-public.pem",
+            "expected a private key in PEM (BEGIN PRIVATE KEY or BEGIN RSA PRIVATE KEY)",
+        ),
+    ] {
+        let error = keys_of(&format!("webSocketEncryptionPrivateKeys=a=DIR/{file}")).unwrap_err();
+        let expected = format!("ws.conf:3: key a can't be read from {folder}/{file}: {reason}");
+        assert_eq!(error.to_string(), expected);
+    }
 }

@@ -7,7 +7,7 @@ mod table;
 
 use std::net::IpAddr;
 
-pub(super) use table::{BROKER_TLS, GROUPS};
+pub(super) use table::{BROKER_TLS, GROUPS, KEYS_BY_CLASS};
 
 /// Keys that belong together.
 pub(super) struct Group {

@@ -14,6 +14,7 @@ use super::{
 const AUTHENTICATION: &str = "authentication of clients";
 const AUTHORIZATION: &str = "authorization";
 const SERVER_TLS: &str = "TLS towards clients";
+pub(in crate::config) const KEYS_BY_CLASS: &str = "keys that a Java class reads";
 pub(in crate::config) const BROKER_TLS: &str = "TLS towards brokers";
 
 /// Counts only beside a key that is refused.
@@ -424,8 +425,25 @@ const BROKER_CLIENT: &[Key] = &[
         "cryptoKeyReaderFactoryClassName",
         Text,
         "",
-        Refused("encryption by the service"),
-        "Java class that reads keys for end-to-end encryption",
+        Refused(KEYS_BY_CLASS),
+        "Java class that reads keys for end-to-end encryption; here \
+         `webSocketEncryptionPublicKeys` and `webSocketEncryptionPrivateKeys` name them",
+    ),
+    key(
+        "webSocketEncryptionPublicKeys",
+        List,
+        "",
+        Honoured,
+        "keys that messages may be encrypted for, which producers name in `encryptionKeys`: \
+         `name=/path,name=/path`, RSA in PEM",
+    ),
+    key(
+        "webSocketEncryptionPrivateKeys",
+        List,
+        "",
+        Honoured,
+        "keys that messages are decrypted with: `name=/path,name=/path`, RSA in PEM (PKCS#8 or \
+         PKCS#1)",
     ),
 ];
 
