@@ -41,7 +41,12 @@ fn read_publish(c: &mut Criterion) {
             group.bench_function(if decode { "decoded" } else { "read" }, |b| {
                 b.iter(|| {
                     let command = DIALECT
-                        .read_command(EndpointKind::Producer, black_box(&text), &mut scratch)
+                        .read_command(
+                            EndpointKind::Producer,
+                            false,
+                            black_box(&text),
+                            &mut scratch,
+                        )
                         .expect("a publish");
                     let Command::Producer(producer::Command::Publish(publish)) = command else {
                         panic!("{command:?}");
@@ -91,6 +96,7 @@ fn write_events(c: &mut Criterion) {
             publish_time_ms: 1_637_510_905_917,
             event_time_ms: None,
             redelivery_count: 0,
+            encryption: None,
             key: None,
         };
         let event = Event::Delivery(&delivery);

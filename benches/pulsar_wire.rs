@@ -52,6 +52,7 @@ fn publish(payload: &[u8]) -> Publish<'_> {
         event_time_ms: None,
         deliver: Deliver::Now,
         extra: None,
+        sealed: None,
     }
 }
 
@@ -97,6 +98,7 @@ fn encode(c: &mut Criterion) {
                         publish_time_ms: NOW.wall_ms,
                         deliver_at_ms: None,
                         compression: Compression::None,
+                        seal: None,
                         publish: black_box(&publish),
                     };
                     let len = send.measure(publish.payload.len);
@@ -178,6 +180,7 @@ fn opened() -> (Pulsar, Link, ConnectionKey) {
         partitioning: producer::Partitioning::default(),
         batching: None,
         compression: Compression::None,
+        encryption: None,
     };
     let link = pulsar.open(NOW, SessionKey::default(), &Spec::Producer(spec));
     let connect = std::iter::from_fn(|| pulsar.poll_effect()).find_map(|effect| match effect {

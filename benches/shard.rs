@@ -192,7 +192,8 @@ fn kernels(
     let mut out = Vec::new();
     let mut sum = 0;
     while let Ok(Some(Incoming::Text(text))) = ws.next_message(&mut input, &mut out, inflater) {
-        let command = Dialect::PulsarJson.read_command(EndpointKind::Producer, text, scratch);
+        let command =
+            Dialect::PulsarJson.read_command(EndpointKind::Producer, false, text, scratch);
         let Ok(Command::Producer(producer::Command::Publish(publish))) = command else {
             continue;
         };

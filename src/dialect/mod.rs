@@ -72,7 +72,7 @@ impl Dialect {
         }
     }
 
-    /// Reads a text message. The command borrows from the message where it can, and from `scratch` where a text had to
+    /// Reads a text message; `is_sealed` where the session's publishes are encrypted by the client. The command borrows from the message where it can, and from `scratch` where a text had to
     /// be unescaped or decoded.
     ///
     /// # Errors
@@ -80,11 +80,12 @@ impl Dialect {
     pub fn read_command<'a>(
         self,
         kind: EndpointKind,
+        is_sealed: bool,
         text: &'a [u8],
         scratch: &'a mut Scratch,
     ) -> Result<Command<'a>, Rejection<'a>> {
         match self {
-            Self::PulsarJson => pulsar_json::read_command(kind, text, scratch),
+            Self::PulsarJson => pulsar_json::read_command(kind, is_sealed, text, scratch),
         }
     }
 

@@ -17,6 +17,8 @@ pub struct Scratch {
     pub(super) order: Vec<u32>,
     /// A message id in the backend's encoding.
     pub(super) message_id: BytesMut,
+    /// What the client's key was used with.
+    pub(super) param: BytesMut,
 }
 
 impl Scratch {
@@ -33,6 +35,7 @@ impl Scratch {
         self.clusters.clear();
         self.order.clear();
         self.message_id.clear();
+        self.param.clear();
     }
 }
 

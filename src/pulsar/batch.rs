@@ -7,14 +7,15 @@
 //! A payload is decoded straight into its place. When the batch is closed, a small one is copied to
 //! the outbox, so that it leaves in one write with whatever else waits there; a large one gets its
 //! head into the room in front and is written, and kept for a resend, from where it lies. One that is
-//! compressed goes to the outbox from there. A batch of one is no batch: the message goes as it would
+//! compressed or encrypted goes to the outbox from there. A batch of one is no batch: the message goes as it would
 //! have gone alone. Rules and bytes are those of Java's `BatchMessageContainerImpl`.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{
     command::{
-        Send, SendHead, metadata, pair_len, put_compression, put_properties as put_pairs, put_u32,
+        Seal, Send, SendHead, metadata, pair_len, put_compression, put_properties as put_pairs,
+        put_u32,
     },
     outbox::{FrameRef, Outbox, Segments},
     payload::{Compression, Compressor},
@@ -65,6 +66,8 @@ pub(super) struct Batch {
     common_start: usize,
     key_end: usize,
     common_end: usize,
+    /// The end of what comes before encryption.
+    times_end: usize,
     has_key: bool,
     /// In `buffer`: the end of the room in front, and the first message's payload.
     room: usize,
@@ -90,6 +93,8 @@ pub(super) struct Closed {
 pub(super) struct Destination<'a> {
     pub(super) producer_id: u64,
     pub(super) compression: Compression,
+    /// What the batch is encrypted with.
+    pub(super) seal: Option<Seal<'a>>,
     pub(super) message_bytes_max: usize,
     pub(super) outbox: &'a mut Outbox,
     pub(super) segments: &'a mut Segments,
@@ -106,6 +111,7 @@ impl Batch {
             common_start: 0,
             key_end: 0,
             common_end: 0,
+            times_end: 0,
             has_key: false,
             room: 0,
             first_payload: 0,
@@ -230,6 +236,8 @@ impl Batch {
         }
         send.put_common(&mut self.head);
         self.common_end = self.head.len();
+        send.put_times(&mut self.head);
+        self.times_end = self.head.len();
         send.put_rest(&mut self.head);
         self.room = HEAD_BYTES_MAX + self.head.len() + ADDED_BYTES_MAX;
         self.buffer = segments.batch_buffer((self.room + len).max(self.expected_bytes));
@@ -247,6 +255,7 @@ impl Batch {
         let Destination {
             producer_id,
             compression,
+            seal,
             message_bytes_max,
             outbox,
             segments,
@@ -274,14 +283,21 @@ impl Batch {
         // What grew beyond the limit by being compressed goes without.
         let compressed = compressed.filter(|bytes| bytes.len() + self.room <= message_bytes_max);
         let metadata_start = match compressed {
-            Some(_) => self.put_metadata(compression, bytes - start),
-            None => self.put_metadata(Compression::None, bytes - start),
+            Some(_) => self.put_metadata(compression, seal.as_ref(), bytes - start),
+            None => self.put_metadata(Compression::None, seal.as_ref(), bytes - start),
         };
         let metadata = &self.head[metadata_start..];
         let frame = if let Some(payload) = compressed {
-            put(outbox, segments, &head, metadata, payload)
-        } else if bytes <= COPIED_BYTES_MAX {
-            put(outbox, segments, &head, metadata, &self.buffer[start..])
+            put(outbox, segments, &head, metadata, payload, seal)
+        } else if bytes <= COPIED_BYTES_MAX || seal.is_some() {
+            put(
+                outbox,
+                segments,
+                &head,
+                metadata,
+                &self.buffer[start..],
+                seal,
+            )
         } else {
             let frame = finish(&mut self.buffer, start, &head, metadata);
             outbox.hand_over(frame, segments)
@@ -313,16 +329,25 @@ impl Batch {
 
     /// Appends the entry's metadata to `head`, and tells where it begins. `size`: of the payload
     /// before it is compressed.
-    fn put_metadata(&mut self, compression: Compression, size: usize) -> usize {
+    fn put_metadata(
+        &mut self,
+        compression: Compression,
+        seal: Option<&Seal<'_>>,
+        size: usize,
+    ) -> usize {
         let head = &mut self.head;
-        if self.messages == 1 && compression == Compression::None {
+        if self.messages == 1 && compression == Compression::None && seal.is_none() {
             return 0;
         }
         let start = head.len();
         if self.messages == 1 {
             head.extend_from_within(..self.common_end);
             put_compression(compression, head);
-            head.extend_from_within(self.common_end..start);
+            head.extend_from_within(self.common_end..self.times_end);
+            if let Some(seal) = seal {
+                seal.put(head);
+            }
+            head.extend_from_within(self.times_end..start);
             return start;
         }
         head.extend_from_within(..self.identity_end);
@@ -336,6 +361,9 @@ impl Batch {
             metadata::NUM_MESSAGES_IN_BATCH,
             u64::from(self.messages),
         );
+        if let Some(seal) = seal {
+            seal.put(head);
+        }
         if self.has_key {
             put_uint(head, metadata::PARTITION_KEY_B64_ENCODED, 0);
         }
@@ -352,13 +380,19 @@ fn put(
     head: &SendHead,
     metadata: &[u8],
     payload: &[u8],
+    seal: Option<Seal<'_>>,
 ) -> FrameRef {
-    let len = head.head_len() + metadata.len() + payload.len();
+    let payload_len = payload.len() + seal.as_ref().map_or(0, Seal::tag_len);
+    let len = head.head_len() + metadata.len() + payload_len;
     let put = outbox.put_frame(len, segments, |tail| {
         let start = tail.len();
-        head.put(metadata.len(), payload.len(), tail);
+        head.put(metadata.len(), payload_len, tail);
         tail.put_slice(metadata);
+        let payload_start = tail.len();
         tail.put_slice(payload);
+        if let Some(seal) = seal {
+            seal.encrypt(tail, payload_start);
+        }
         head.put_checksum(&mut tail[start..]);
         Ok::<(), std::convert::Infallible>(())
     });

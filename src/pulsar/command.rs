@@ -11,6 +11,7 @@ use bytes::{BufMut, BytesMut};
 use prost::Message;
 
 use super::{
+    crypto::{Cipher, TAG_LEN},
     payload::Compression,
     proto::{Kind, ServerError},
     wire::{MAGIC_CHECKSUM, TOTAL_LEN},
@@ -145,8 +146,78 @@ pub struct Send<'a> {
     pub deliver_at_ms: Option<i64>,
     /// How the payload will be written.
     pub compression: Compression,
+    /// What is stored so that the payload can be decrypted.
+    pub seal: Option<Seal<'a>>,
     /// What the client gave.
     pub publish: &'a Publish<'a>,
+}
+
+/// The metadata of a payload that is encrypted.
+#[derive(Clone, Copy, Debug)]
+pub struct Seal<'a> {
+    /// The payload's key, once for each who may read it: fields `encryption_keys`, encoded.
+    pub keys: &'a [u8],
+    /// What the key is used with.
+    pub param: &'a [u8],
+    /// `None`: the payload comes encrypted.
+    pub cipher: Option<Cipher<'a>>,
+}
+
+impl Seal<'_> {
+    /// Bytes of what [`Seal::put`] appends.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.keys.len() + bytes_len(metadata::ENCRYPTION_PARAM, self.param.len())
+    }
+
+    /// Bytes behind the payload.
+    #[must_use]
+    pub const fn tag_len(&self) -> usize {
+        match self.cipher {
+            Some(_) => TAG_LEN,
+            None => 0,
+        }
+    }
+
+    /// Encrypts the payload that `out` holds from `start` on, if it is to be.
+    pub fn encrypt(&self, out: &mut BytesMut, start: usize) {
+        if let (Some(cipher), Some(payload)) = (&self.cipher, out.get_mut(start..)) {
+            let tag = cipher.encrypt(payload);
+            out.put_slice(&tag);
+        }
+    }
+
+    /// Whether it appends nothing, which it never does.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Appends it to metadata, before the field 17.
+    pub fn put<B: BufMut>(&self, out: &mut B) {
+        out.put_slice(self.keys);
+        put_bytes(out, metadata::ENCRYPTION_PARAM, self.param);
+    }
+}
+
+/// Appends a field `encryption_keys`.
+pub fn put_encryption_key<B: BufMut>(
+    name: &[u8],
+    value: &[u8],
+    pairs: &[(String, String)],
+    out: &mut B,
+) {
+    let len_of = |(name, value): &(String, String)| pair_len(name.as_bytes(), value.as_bytes());
+    let pairs_len: usize = pairs.iter().map(|pair| bytes_len(3, len_of(pair))).sum();
+    let len = bytes_len(1, name.len()) + bytes_len(2, value.len()) + pairs_len;
+    put_bytes_header(out, metadata::ENCRYPTION_KEYS, len);
+    put_bytes(out, 1, name);
+    put_bytes(out, 2, value);
+    for pair in pairs {
+        put_bytes_header(out, 3, len_of(pair));
+        put_bytes(out, 1, pair.0.as_bytes());
+        put_bytes(out, 2, pair.1.as_bytes());
+    }
 }
 
 /// The sizes of a SEND's parts.
@@ -185,6 +256,8 @@ pub(super) mod metadata {
     pub(in crate::pulsar) const UNCOMPRESSED_SIZE: u32 = 9;
     pub(in crate::pulsar) const NUM_MESSAGES_IN_BATCH: u32 = 11;
     pub(in crate::pulsar) const EVENT_TIME: u32 = 12;
+    pub(in crate::pulsar) const ENCRYPTION_KEYS: u32 = 13;
+    pub(in crate::pulsar) const ENCRYPTION_PARAM: u32 = 15;
     pub(in crate::pulsar) const PARTITION_KEY_B64_ENCODED: u32 = 17;
     pub(in crate::pulsar) const ORDERING_KEY: u32 = 18;
     pub(in crate::pulsar) const DELIVER_AT_TIME: u32 = 19;
@@ -197,13 +270,13 @@ pub(super) mod metadata {
 }
 
 impl Send<'_> {
-    /// How large the frame will be, with a payload that long.
+    /// How large the frame will be, with a payload that long before it is encrypted.
     #[must_use]
     pub fn measure(&self, payload: usize) -> SendLen {
         SendLen {
             head: self.head().head_len(),
             metadata: self.metadata_len(),
-            payload,
+            payload: payload + self.seal.as_ref().map_or(0, Seal::tag_len),
         }
     }
 
@@ -240,10 +313,18 @@ impl Send<'_> {
         self.put_properties(out);
         self.put_common(out);
         put_compression(self.compression, out);
+        self.put_times(out);
+        if let Some(seal) = &self.seal {
+            seal.put(out);
+        }
         self.put_rest(out);
+        let payload_start = out.len();
         if let Err(error) = put_payload(out) {
             out.truncate(start);
             return Err(error);
+        }
+        if let Some(seal) = &self.seal {
+            seal.encrypt(out, payload_start);
         }
         debug_assert_eq!(out.len(), start + len.frame(), "measured as written");
         head.put_checksum(&mut out[start..]);
@@ -270,7 +351,8 @@ impl Send<'_> {
             + uint_len(SEQUENCE_ID, self.sequence_id)
             + uint_len(PUBLISH_TIME, self.publish_time_ms)
             + compression_len(self.compression)
-            + uint_len(UNCOMPRESSED_SIZE, self.uncompressed_size());
+            + uint_len(UNCOMPRESSED_SIZE, self.uncompressed_size())
+            + self.seal.as_ref().map_or(0, Seal::len);
         for (name, value) in publish.properties.pairs() {
             len += bytes_len(PROPERTIES, pair_len(name, value));
         }
@@ -293,12 +375,6 @@ impl Send<'_> {
         self.publish
             .extra
             .is_some_and(|extra| extra.chunk.is_some())
-    }
-
-    /// Of the whole content, where this is a part of it.
-    fn uncompressed_size(&self) -> u64 {
-        let chunk = self.publish.extra.and_then(|extra| extra.chunk);
-        chunk.map_or(self.publish.payload.len, |chunk| chunk.bytes) as u64
     }
 
     /// The metadata comes in the order of field numbers. First, who sent it when.
@@ -324,14 +400,31 @@ impl Send<'_> {
         }
     }
 
-    /// Last, behind the compression. `partition_key_b64_encoded` is written although it is false,
+    /// Of the whole content, where this is a part of it; what the client says, where it compressed and
+    /// encrypted it, but for a size that is none.
+    fn uncompressed_size(&self) -> u64 {
+        if let Some(chunk) = self.publish.extra.and_then(|extra| extra.chunk) {
+            return chunk.bytes as u64;
+        }
+        let sealed = self.publish.sealed.and_then(|sealed| sealed.compressed);
+        sealed
+            .and_then(|(_, size)| u64::try_from(size).ok())
+            .filter(|&size| size > 0)
+            .unwrap_or(self.publish.payload.len as u64)
+    }
+
+    /// Behind the compression.
+    pub(super) fn put_times<B: BufMut>(&self, out: &mut B) {
+        put_uint(out, metadata::UNCOMPRESSED_SIZE, self.uncompressed_size());
+        if let Some(time) = self.publish.event_time_ms {
+            put_uint(out, metadata::EVENT_TIME, time.cast_unsigned());
+        }
+    }
+
+    /// Last, behind the encryption. `partition_key_b64_encoded` is written although it is false,
     /// as Java's `TypedMessageBuilderImpl.key` sets it.
     pub(super) fn put_rest<B: BufMut>(&self, out: &mut B) {
         let publish = self.publish;
-        put_uint(out, metadata::UNCOMPRESSED_SIZE, self.uncompressed_size());
-        if let Some(time) = publish.event_time_ms {
-            put_uint(out, metadata::EVENT_TIME, time.cast_unsigned());
-        }
         if publish.key.is_some() {
             let is_base64 = publish.extra.is_some_and(|extra| extra.key_is_base64);
             put_uint(
@@ -548,6 +641,7 @@ mod tests {
             event_time_ms: None,
             deliver: Deliver::Now,
             extra: None,
+            sealed: None,
         }
     }
 
@@ -559,6 +653,7 @@ mod tests {
             publish_time_ms: 1_700_000_000_000,
             deliver_at_ms: None,
             compression: Compression::None,
+            seal: None,
             publish,
         }
     }

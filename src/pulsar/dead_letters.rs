@@ -174,6 +174,7 @@ impl Pulsar {
             },
             batching: None,
             compression: producer::Compression::None,
+            encryption: None,
         });
         let link = self.open(now, key_of(key), &spec);
         if let Some(office) = self.office(key) {
@@ -314,6 +315,7 @@ impl Pulsar {
                 });
             }
             let publish = Publish {
+                sealed: None,
                 payload: Payload {
                     encoded: part,
                     len: part.len(),

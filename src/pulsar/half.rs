@@ -22,6 +22,7 @@ use super::{
     connection::{Address, ConnectionKey, Waiter},
     consumer::ConsumerSpec,
     consuming::Consuming,
+    crypto::Sealer,
     ending,
     error::{Cause, Failure, exception},
     fan_in::FanIn,
@@ -35,7 +36,9 @@ use super::{
     request::Purpose,
 };
 use crate::{
-    session::{BadMessageId, Link, OpenError, OpenErrorKind, SessionKey, Spec},
+    session::{
+        BadMessageId, Link, OpenError, OpenErrorKind, SessionKey, Spec, producer::Encryption,
+    },
     timer::{Instant, Now},
 };
 
@@ -108,9 +111,24 @@ pub(super) struct Half {
     pub(super) cluster: Option<Hosts>,
 }
 
+/// The keys that the service is to encrypt for.
+fn names(spec: &Spec) -> Option<&[String]> {
+    match spec {
+        Spec::Producer(producer) => match &producer.encryption {
+            Some(Encryption::Here(names)) => Some(names),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 impl Pulsar {
     /// Makes the backend's half of a session. [`Event::Opened`] or [`Event::OpenFailed`] follows.
     pub fn open(&mut self, now: Now, session: SessionKey, spec: &Spec) -> Link {
+        if let Err(error) = self.check_encryption(spec) {
+            self.events.push_back(Event::OpenFailed { session, error });
+            return Link(wire_id(HalfKey::default()));
+        }
         match self.make_half(now, session, spec, None) {
             Ok(key) => {
                 match spec {
@@ -121,7 +139,33 @@ impl Pulsar {
                 }
                 Link(wire_id(key))
             }
-            Err(BadMessageId) => self.refuse(session, "Invalid start message id"),
+            Err(BadMessageId) => self.refuse(session, exception("", "Invalid start message id")),
+        }
+    }
+
+    /// Whether there are the keys that a producer is to encrypt for, in the order in which Java looks.
+    fn check_encryption(&self, spec: &Spec) -> Result<(), OpenError> {
+        let Some(names) = names(spec) else {
+            return Ok(());
+        };
+        let keys = &self.settings.encryption_keys;
+        let error = |kind, message: &str| {
+            Err(OpenError {
+                kind,
+                message: message.to_owned(),
+            })
+        };
+        if !keys.can_encrypt() {
+            let message =
+                "Can't add encryption key without configuring cryptoKeyReaderFactoryClassName";
+            return error(OpenErrorKind::Other, message);
+        }
+        if names.iter().any(|name| name.trim().is_empty()) {
+            return error(OpenErrorKind::Invalid, "Encryption key cannot be blank");
+        }
+        match Sealer::new(names, keys) {
+            Ok(_) => Ok(()),
+            Err(text) => error(OpenErrorKind::Other, &exception("$CryptoException", &text)),
         }
     }
 
@@ -134,6 +178,9 @@ impl Pulsar {
         place: Option<Place>,
     ) -> Result<HalfKey, BadMessageId> {
         let seed = self.random.next();
+        // The names were checked when the session was opened.
+        let keys = &self.settings.encryption_keys;
+        let sealer = names(spec).and_then(|names| Sealer::new(names, keys).ok());
         let message_bytes_max = self.settings.message_bytes_max;
         let deadline = now.mono + self.settings.operation_timeout;
         let mut consumer = match spec {
@@ -155,7 +202,7 @@ impl Pulsar {
                     (Role::Consumer(Box::new(consuming)), None)
                 }
                 (None, Spec::Producer(spec)) => {
-                    let producer = Producer::new(id, session, spec, message_bytes_max);
+                    let producer = Producer::new(id, session, spec, sealer, message_bytes_max);
                     let last_call = last_call(spec.send_timeout);
                     (Role::Producer(producer), Some(last_call))
                 }
@@ -180,10 +227,10 @@ impl Pulsar {
     }
 
     /// A session that can't be made, whatever the broker says.
-    fn refuse(&mut self, session: SessionKey, message: &str) -> Link {
+    fn refuse(&mut self, session: SessionKey, message: String) -> Link {
         let error = OpenError {
             kind: OpenErrorKind::Other,
-            message: exception("", message),
+            message,
         };
         self.events.push_back(Event::OpenFailed { session, error });
         Link(wire_id(HalfKey::default()))

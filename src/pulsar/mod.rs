@@ -19,6 +19,7 @@ pub mod command;
 mod connection;
 pub mod consumer;
 mod consuming;
+mod crypto;
 mod dead_letters;
 mod dispatch;
 mod ending;
@@ -53,7 +54,7 @@ use std::{
 use slotmap::SlotMap;
 
 use crate::{
-    config::Config,
+    config::{Config, EncryptionKeys},
     session::{
         BadMessageId, Broker, Lane, Link, MessageId, OpenError, Publish, PublishError, SessionKey,
     },
@@ -61,6 +62,7 @@ use crate::{
 };
 use backoff::Random;
 use connection::{Address, Connection};
+use crypto::Opener;
 use error::exception;
 use half::{Half, HalfKey, Role, State, half_key};
 use lookup::Lookups;
@@ -98,6 +100,8 @@ pub struct Settings {
     pub held_bytes_max: usize,
     /// The same of all sessions.
     pub shard_held_bytes_max: usize,
+    /// What producers encrypt for.
+    pub encryption_keys: EncryptionKeys,
 }
 
 impl Default for Settings {
@@ -113,6 +117,7 @@ impl Default for Settings {
             partitions_interval: Duration::from_secs(60),
             held_bytes_max: 8 << 20,
             shard_held_bytes_max: 256 << 20,
+            encryption_keys: EncryptionKeys::default(),
         }
     }
 }
@@ -127,6 +132,7 @@ impl From<&Config> for Settings {
             keep_alive_interval: config.keep_alive_interval,
             partitions_interval: config.partitions_interval,
             held_bytes_max: config.held_deliveries_bytes_max,
+            encryption_keys: config.encryption_keys.clone(),
             ..Self::default()
         }
     }
@@ -226,6 +232,17 @@ pub struct Scratch {
     frame: Vec<u8>,
     /// A payload that was compressed.
     decompressed: payload::Scratch,
+}
+
+impl Scratch {
+    /// Space where entries are decrypted with these keys.
+    #[must_use]
+    pub fn new(keys: EncryptionKeys) -> Self {
+        Self {
+            decompressed: payload::Scratch::opening(Opener::new(keys)),
+            ..Self::default()
+        }
+    }
 }
 
 /// What becomes due. Each is looked at when it fires: it may mean nothing any more.

@@ -12,6 +12,7 @@ use bytes::BytesMut;
 use flate2::{Compress, Decompress, FlushCompress, FlushDecompress, Status};
 use lz4_flex::block::{CompressTable, compress_into_with_table, get_maximum_output_size};
 
+use super::crypto::Opener;
 pub use crate::session::producer::Compression;
 use crate::session::{Payload, PayloadError};
 
@@ -57,9 +58,16 @@ pub enum DecompressError {
     Corrupt,
 }
 
-/// Where payloads are decompressed to: space and contexts that a shard reuses for every entry.
+/// Where payloads are decrypted and decompressed: space and contexts that a shard reuses for every entry.
 #[derive(Default)]
 pub struct Scratch {
+    opener: Opener,
+    space: Space,
+}
+
+/// Where payloads are decompressed to.
+#[derive(Default)]
+pub struct Space {
     bytes: Vec<u8>,
     zlib: Option<Decompress>,
     zstd: Option<zstd::bulk::Decompressor<'static>>,
@@ -73,6 +81,35 @@ impl Scratch {
         Self::default()
     }
 
+    /// With keys to decrypt with.
+    #[must_use]
+    pub fn opening(opener: Opener) -> Self {
+        Self {
+            opener,
+            space: Space::default(),
+        }
+    }
+
+    /// What decrypts, and where it is decompressed to after that.
+    pub const fn parts(&mut self) -> (&mut Opener, &mut Space) {
+        (&mut self.opener, &mut self.space)
+    }
+
+    /// As [`Space::decompress`].
+    ///
+    /// # Errors
+    /// As [`Space::decompress`].
+    pub fn decompress<'e>(
+        &'e mut self,
+        compression: Compression,
+        compressed: &'e [u8],
+        size: u32,
+    ) -> Result<&'e [u8], DecompressError> {
+        self.space.decompress(compression, compressed, size)
+    }
+}
+
+impl Space {
     /// The content of `compressed`, which has `size` bytes. Uncompressed content is passed through;
     /// its declared size means nothing.
     ///
@@ -142,7 +179,7 @@ impl Scratch {
 impl fmt::Debug for Scratch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Scratch")
-            .field("bytes", &self.bytes.len())
+            .field("bytes", &self.space.bytes.len())
             .finish_non_exhaustive()
     }
 }
@@ -361,7 +398,7 @@ pub(super) mod tests {
                 assert_eq!(result, Err(DecompressError::TooLarge));
             }
         }
-        assert_eq!(scratch.bytes.capacity(), 0);
+        assert_eq!(scratch.space.bytes.capacity(), 0);
         assert_eq!(
             scratch.decompress(Compression::None, b"x", u32::MAX),
             Ok(&b"x"[..])
@@ -384,7 +421,7 @@ pub(super) mod tests {
                 .decompress(Compression::Lz4, b"\x50hello", 5)
                 .is_ok()
         );
-        assert!(scratch.bytes.capacity() < KEPT_BYTES_MAX);
+        assert!(scratch.space.bytes.capacity() < KEPT_BYTES_MAX);
     }
 
     #[test]

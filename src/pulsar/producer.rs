@@ -19,7 +19,8 @@ use std::{
 use super::{
     Event,
     batch::{Batch, Closed, Destination},
-    command::{self, Send, SendReceipt},
+    command::{self, Seal, Send, SendReceipt, put_encryption_key},
+    crypto::Sealer,
     error::exception,
     message_id::{EntryId, PulsarId},
     outbox::{FrameRef, Outbox, Segments},
@@ -27,7 +28,10 @@ use super::{
     proto::{CommandProducer, CommandProducerSuccess},
 };
 use crate::{
-    session::{Deliver, Lane, Publish, PublishError, SessionKey, producer::Spec},
+    session::{
+        Deliver, Lane, Publish, PublishError, SessionKey,
+        producer::{Encryption, Spec},
+    },
     timer::{Instant, Now},
 };
 
@@ -46,6 +50,10 @@ pub(super) struct Producer {
     next_sequence_id: i64,
     send_timeout: Option<Duration>,
     compression: Compression,
+    /// The keys of a client that encrypts: fields of the metadata of each message.
+    client_keys: Vec<u8>,
+    /// What encrypts here.
+    sealer: Option<Box<Sealer>>,
     /// What is not yet in flight, if messages are put together.
     batch: Option<Box<Batch>>,
     /// Oldest first, numbers ascending.
@@ -155,7 +163,13 @@ pub(super) enum Broken {
 }
 
 impl Producer {
-    pub(super) fn new(id: u64, session: SessionKey, spec: &Spec, message_bytes_max: usize) -> Self {
+    pub(super) fn new(
+        id: u64,
+        session: SessionKey,
+        spec: &Spec,
+        sealer: Option<Sealer>,
+        message_bytes_max: usize,
+    ) -> Self {
         Self {
             id,
             session,
@@ -172,6 +186,8 @@ impl Producer {
                 .map_or(0, |initial| initial.wrapping_add(1)),
             send_timeout: spec.send_timeout,
             compression: spec.compression,
+            client_keys: client_keys(spec),
+            sealer: sealer.map(Box::new),
             batch: spec.batching.map(|batching| Box::new(Batch::new(batching))),
             in_flight: VecDeque::new(),
             in_flight_bytes: InFlightBytes::default(),
@@ -211,7 +227,7 @@ impl Producer {
             producer_id: self.id,
             request_id,
             producer_name: self.name.clone(),
-            encrypted: Some(false),
+            encrypted: Some(self.sealer.is_some() || !self.client_keys.is_empty()),
             epoch: Some(epoch),
             user_provided_producer_name: Some(self.is_user_named),
             producer_access_mode: Some(SHARED),
@@ -246,11 +262,14 @@ impl Producer {
                 Err(error) => PublishError::Encoding(error.0),
             });
         }
+        if let Some(sealer) = &mut self.sealer {
+            sealer.prepare(now.mono).map_err(PublishError::Backend)?;
+        }
         let Some(batch) = &self.batch else {
             return self.publish_alone(now, publish, &mut way);
         };
         let is_timed = publish.deliver != Deliver::Now;
-        if batch.messages() > 0 && (is_timed || !batch.has_room(publish, self.message_bytes_max)) {
+        if batch.messages() > 0 && (is_timed || !batch.has_room(publish, self.batch_bytes_max())) {
             self.close_batch(now, &mut way);
         }
         if is_timed || !self.takes(now, publish) {
@@ -276,11 +295,17 @@ impl Producer {
         }
     }
 
+    /// What a batch may hold, so that it is not too large when it is encrypted.
+    fn batch_bytes_max(&self) -> usize {
+        let added = self.sealer.as_ref().map_or(0, |sealer| sealer.added_len());
+        self.message_bytes_max.saturating_sub(added)
+    }
+
     /// Whether the batch, maybe an empty one, has room for a message.
     fn takes(&self, now: Now, publish: &Publish<'_>) -> bool {
         // One that is not empty was asked before.
         self.batch.as_ref().is_some_and(|batch| {
-            batch.messages() > 0 || batch.takes(&self.send(now, publish), self.message_bytes_max)
+            batch.messages() > 0 || batch.takes(&self.send(now, publish), self.batch_bytes_max())
         })
     }
 
@@ -309,11 +334,23 @@ impl Producer {
 
     /// Puts the open batch in flight, if there is anything in it. Tells whether there was.
     pub(super) fn close_batch(&mut self, now: Now, way: &mut Way<'_>) -> bool {
+        let message_bytes_max = self.batch_bytes_max();
+        let seal = match (&self.batch, &mut self.sealer) {
+            (Some(batch), Some(sealer)) if batch.messages() > 0 => {
+                // There is a data key since its first message.
+                let Some(seal) = sealer.next() else {
+                    return false;
+                };
+                Some(seal)
+            }
+            _ => None,
+        };
         let Some(closed) = self.batch.as_mut().and_then(|batch| {
             batch.close(Destination {
+                seal,
                 producer_id: self.id,
                 compression: self.compression,
-                message_bytes_max: self.message_bytes_max,
+                message_bytes_max,
                 outbox: way.outbox,
                 segments: way.segments,
                 compressor: way.compressor,
@@ -340,15 +377,42 @@ impl Producer {
         publish: &Publish<'_>,
         way: &mut Way<'_>,
     ) -> Result<(), PublishError> {
-        let send = self.send(now, publish);
-        let frame = if self.compression == Compression::None {
+        // What is encrypted with is taken apart from the rest, which it is used together with.
+        let mut sealer = self.sealer.take();
+        let framed = match sealer.as_mut().map(|sealer| sealer.next()) {
+            Some(None) => Err(PublishError::Backend(unsealed())),
+            seal => self.frame_alone(now, publish, seal.flatten(), way),
+        };
+        self.sealer = sealer;
+        let alone = Closed {
+            frame: framed?,
+            sequence_id: self.next_sequence_id,
+            messages: 1,
+        };
+        self.put_in_flight(now, &alone, way.is_sent);
+        self.next_sequence_id = self.next_sequence_id.wrapping_add(1);
+        self.pending += 1;
+        Ok(())
+    }
+
+    /// Appends the frame of a message that goes alone.
+    fn frame_alone(
+        &self,
+        now: Now,
+        publish: &Publish<'_>,
+        seal: Option<Seal<'_>>,
+        way: &mut Way<'_>,
+    ) -> Result<FrameRef, PublishError> {
+        let mut send = self.send(now, publish);
+        send.seal = seal.or(send.seal);
+        if self.compression == Compression::None {
             let len = send.measure(publish.payload.len);
             if len.message() > self.message_bytes_max {
                 return Err(self.too_large(publish, len.payload, len.message()));
             }
             way.outbox
                 .put_frame(len.frame(), way.segments, |tail| send.put(len, tail))
-                .map_err(|error| PublishError::Encoding(error.0))?
+                .map_err(|error| PublishError::Encoding(error.0))
         } else {
             let compressed = way
                 .compressor
@@ -364,21 +428,13 @@ impl Producer {
                 Ok::<(), Infallible>(())
             });
             let Ok(frame) = put;
-            frame
-        };
-        let alone = Closed {
-            frame,
-            sequence_id: self.next_sequence_id,
-            messages: 1,
-        };
-        self.put_in_flight(now, &alone, way.is_sent);
-        self.next_sequence_id = self.next_sequence_id.wrapping_add(1);
-        self.pending += 1;
-        Ok(())
+            Ok(frame)
+        }
     }
 
     /// A message as it would be sent alone, and as the next one.
     fn send<'a>(&'a self, now: Now, publish: &'a Publish<'a>) -> Send<'a> {
+        let compressed = publish.sealed.and_then(|sealed| sealed.compressed);
         Send {
             producer_id: self.id,
             producer_name: self.name.as_deref().unwrap_or_default(),
@@ -389,7 +445,12 @@ impl Producer {
                 Deliver::AtMs(at) => Some(at),
                 Deliver::AfterMs(delay) => Some(now.wall_ms.cast_signed().saturating_add(delay)),
             },
-            compression: self.compression,
+            compression: compressed.map_or(self.compression, |(compression, _)| compression),
+            seal: publish.sealed.map(|sealed| Seal {
+                keys: &self.client_keys,
+                param: sealed.param,
+                cipher: None,
+            }),
             publish,
         }
     }
@@ -689,6 +750,22 @@ impl Producer {
         segments.release(publish.frame);
         Some(publish)
     }
+}
+
+/// Nothing leaves unencrypted that should not.
+fn unsealed() -> String {
+    exception("$CryptoException", "There is no data key")
+}
+
+/// What a client that encrypts wants stored with each message.
+fn client_keys(spec: &Spec) -> Vec<u8> {
+    let mut encoded = Vec::new();
+    if let Some(Encryption::ByClient(keys)) = &spec.encryption {
+        for key in keys {
+            put_encryption_key(key.name.as_bytes(), &key.value, &key.metadata, &mut encoded);
+        }
+    }
+    encoded
 }
 
 /// Bytes in flight, counted here and for all that publish for the same session.

@@ -36,6 +36,8 @@ pub struct Spec {
     pub negative_ack_delay: Duration,
     /// `None`: a message comes again for as long as it fails.
     pub dead_letters: Option<DeadLetters>,
+    /// What is done with messages that can't be decrypted here.
+    pub undecryptable: Undecryptable,
 }
 
 /// Where messages go that fail too often, where the subscription's type allows to tell.
@@ -54,6 +56,18 @@ pub enum Several {
     Names(Vec<String>),
     /// Those that match, now and later.
     Pattern(TopicPattern),
+}
+
+/// What is done with messages that can't be decrypted here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Undecryptable {
+    /// They stay unacknowledged, for somebody who has the key.
+    #[default]
+    Leave,
+    /// They are acknowledged unseen.
+    Discard,
+    /// They are delivered as they are stored, a batch as one message.
+    Deliver,
 }
 
 /// How a subscription's messages are shared out among its consumers.

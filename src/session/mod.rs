@@ -13,6 +13,7 @@ use std::fmt;
 
 use bytes::BytesMut;
 
+use self::producer::Compression;
 use crate::timer::Now;
 
 slotmap::new_key_type! {
@@ -123,6 +124,9 @@ pub struct Publish<'a> {
     pub deliver: Deliver,
     /// What only a message has that was stored before.
     pub extra: Option<&'a Extra<'a>>,
+    /// What goes with content that the client encrypted itself; only where the session was opened
+    /// for it ([`producer::Encryption::ByClient`]).
+    pub sealed: Option<Sealed<'a>>,
 }
 
 /// What a message has besides that is stored once more, as a dead letter.
@@ -149,6 +153,15 @@ pub struct Chunk<'a> {
     pub count: u32,
     /// Bytes of the whole content.
     pub bytes: usize,
+}
+
+/// What goes with content that was encrypted by the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sealed<'a> {
+    /// What the key was used with.
+    pub param: &'a [u8],
+    /// How the content was compressed before, and how long it had been; `None`: not at all.
+    pub compressed: Option<(Compression, i32)>,
 }
 
 /// When a message may be delivered.
@@ -233,6 +246,62 @@ pub struct Delivery<'a> {
     pub redelivery_count: u32,
     /// Routing key, as stored.
     pub key: Option<&'a [u8]>,
+    /// How it was stored encrypted, whether or not it was decrypted here.
+    pub encryption: Option<Encryption<'a>>,
+}
+
+/// How a message, or the batch it came in, was stored encrypted.
+#[derive(Clone, Copy, Debug)]
+pub struct Encryption<'a> {
+    /// The key of the content, once for each who may read it.
+    pub keys: Keys<'a>,
+    /// What the key was used with.
+    pub param: Option<&'a [u8]>,
+    /// As the producer named it.
+    pub algorithm: Option<&'a [u8]>,
+    /// What was done before.
+    pub compression: Compression,
+    /// Before compression.
+    pub uncompressed_bytes: u32,
+    /// Messages in the batch; `None`: it was none.
+    pub batch_size: Option<u32>,
+}
+
+/// Keys still in the backend's encoding.
+#[derive(Clone, Copy)]
+pub struct Keys<'a> {
+    /// Where the keys are.
+    pub encoded: &'a [u8],
+    /// Takes the next key off `encoded`.
+    pub next: NextKey,
+}
+
+/// Takes the next key off the front of a backend's encoding.
+pub type NextKey = for<'a> fn(&mut &'a [u8]) -> Option<Key<'a>>;
+
+/// A content's key, encrypted with somebody's public key.
+#[derive(Clone, Copy, Debug)]
+pub struct Key<'a> {
+    /// Of the public key.
+    pub name: &'a [u8],
+    /// The encrypted key.
+    pub value: &'a [u8],
+    /// What the producer says about the public key.
+    pub metadata: Properties<'a>,
+}
+
+impl<'a> Iterator for Keys<'a> {
+    type Item = Key<'a>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        (self.next)(&mut self.encoded)
+    }
+}
+
+impl fmt::Debug for Keys<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.map(|key| key.name)).finish()
+    }
 }
 
 /// Pairs still in the backend's encoding.
@@ -331,6 +400,8 @@ pub enum OpenErrorKind {
     Unavailable,
     /// The backend did not answer in time.
     Timeout,
+    /// A parameter says what can't be.
+    Invalid,
     /// This build does not do it yet.
     Unsupported,
     /// Everything else.
@@ -405,7 +476,7 @@ impl Session {
     #[must_use]
     pub fn new(spec: &Spec, link: Link) -> Self {
         match spec {
-            Spec::Producer(_) => Self::Producer(producer::Producer::new(link)),
+            Spec::Producer(spec) => Self::Producer(producer::Producer::new(link, spec.is_sealed())),
             Spec::Consumer(spec) => Self::Consumer(consumer::Consumer::new(link, spec)),
             Spec::Reader(spec) => Self::Reader(reader::Reader::new(link, spec.receiver_queue_size)),
         }
@@ -450,6 +521,12 @@ impl Session {
                 Ok(None)
             }
         }
+    }
+
+    /// Whether the client encrypts what it publishes, and says so with each message.
+    #[must_use]
+    pub const fn is_sealed(&self) -> bool {
+        matches!(self, Self::Producer(producer) if producer.is_sealed())
     }
 
     /// Whether one more message may go to the client.

@@ -22,6 +22,36 @@ pub struct Spec {
     pub batching: Option<Batching>,
     /// How payloads are stored.
     pub compression: Compression,
+    /// `None`: readable for all who may read the topic.
+    pub encryption: Option<Encryption>,
+}
+
+impl Spec {
+    /// Whether the client encrypts.
+    #[must_use]
+    pub const fn is_sealed(&self) -> bool {
+        matches!(self.encryption, Some(Encryption::ByClient(_)))
+    }
+}
+
+/// Who encrypts what is published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Encryption {
+    /// The client does. These keys are stored with each message.
+    ByClient(Vec<EncryptionKey>),
+    /// The service does, with its keys of these names.
+    Here(Vec<String>),
+}
+
+/// A content's key, encrypted with somebody's public key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EncryptionKey {
+    /// Of the public key.
+    pub name: String,
+    /// The encrypted key.
+    pub value: Vec<u8>,
+    /// Names and values that are stored with it.
+    pub metadata: Vec<(String, String)>,
 }
 
 /// Which partition a message goes to.
@@ -97,6 +127,7 @@ pub enum Command<'a> {
 #[derive(Debug)]
 pub struct Producer {
     link: Link,
+    is_sealed: bool,
     /// Of lane 0, mostly the only one.
     contexts: Contexts,
     more: MoreLanes,
@@ -111,11 +142,12 @@ struct MoreLanes {
 }
 
 impl Producer {
-    /// A session whose backend half is ready.
+    /// A session whose backend half is ready. `is_sealed`: the client encrypts what it publishes.
     #[must_use]
-    pub fn new(link: Link) -> Self {
+    pub fn new(link: Link, is_sealed: bool) -> Self {
         Self {
             link,
+            is_sealed,
             contexts: Contexts::default(),
             more: MoreLanes::default(),
         }
@@ -131,6 +163,10 @@ impl Producer {
     #[must_use]
     pub const fn context_bytes(&self) -> usize {
         self.contexts.text.len() - self.contexts.head + self.more.bytes
+    }
+
+    pub(super) const fn is_sealed(&self) -> bool {
+        self.is_sealed
     }
 
     pub(super) fn handle_command<'a>(
@@ -298,7 +334,7 @@ mod tests {
 
     #[test]
     fn each_lane_has_an_order_of_its_own() {
-        let mut producer = Producer::new(Link(1));
+        let mut producer = Producer::new(Link(1), false);
         for (lane, context) in [(2, "a"), (0, "b"), (2, "c"), (1, "d")] {
             producer.push(Lane(lane), Some(context), Sent::default());
         }

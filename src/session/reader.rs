@@ -1,6 +1,6 @@
 //! A reading session: starts where it likes, and every frame of the client asks for the next.
 
-use super::{Broker, Event, Link};
+use super::{Broker, Event, Link, consumer::Undecryptable};
 
 /// What a reader is to be.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,6 +13,8 @@ pub struct Spec {
     pub receiver_queue_size: u32,
     /// Where to begin.
     pub start: Start,
+    /// What is done with messages that can't be decrypted here.
+    pub undecryptable: Undecryptable,
 }
 
 /// Where a reader begins.

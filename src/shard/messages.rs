@@ -122,7 +122,8 @@ impl Shard {
                 Ok(Some(Incoming::Text(text))) => {
                     client.visit.messages_in += 1;
                     check_memory(&mut self.memory, &mut self.pulsar);
-                    let command = dialect.read_command(*kind, text, &mut self.scratch);
+                    let is_sealed = session.is_sealed();
+                    let command = dialect.read_command(*kind, is_sealed, text, &mut self.scratch);
                     let outcome = command.and_then(|command| {
                         let acknowledges = command.acknowledges();
                         session

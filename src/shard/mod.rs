@@ -106,7 +106,7 @@ impl Shard {
             clients: SlotMap::with_key(),
             pulsar: Pulsar::new(pulsar::Settings::from(&*config), seed),
             scratch: dialect::Scratch::new(),
-            broker_scratch: pulsar::Scratch::default(),
+            broker_scratch: pulsar::Scratch::new(config.encryption_keys.clone()),
             time: TimeFormat::new(zone),
             timers: Timers::new(),
             effects: VecDeque::new(),

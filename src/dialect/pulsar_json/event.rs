@@ -13,7 +13,10 @@ use crate::{
         json::write_string,
     },
     dialect::TimeFormat,
-    session::{Delivery, Event, MessageId, Properties, PublishError},
+    session::{
+        Delivery, Encryption, Event, Keys, MessageId, Properties, PublishError,
+        producer::Compression,
+    },
 };
 
 const ACK_END: &[u8] = br#","errorCode":0,"schemaVersion":0}"#;
@@ -82,9 +85,24 @@ pub(in crate::dialect) fn event_len_hint(event: &Event<'_>) -> usize {
                 + properties.saturating_sub(1)
                 + delivery.event_time_ms.map_or(0, |_| EVENT_TIME)
                 + delivery.key.map_or(0, |key| KEY + key.len())
+                + delivery.encryption.as_ref().map_or(0, encryption_len_hint)
         }
         Event::EndOfTopic(_) => r#"{"endOfTopic":true}"#.len(),
     }
+}
+
+#[cold]
+fn encryption_len_hint(encryption: &Encryption<'_>) -> usize {
+    const CONTEXT: usize =
+        r#","encryptionContext":{"keys":{},"param":"","algorithm":"","compressionType":"SNAPPY","uncompressedMessageSize":2147483647,"batchSize":null}"#
+            .len();
+    const KEY: usize = r#""":{"keyValue":"","metadata":{}},"#.len();
+    let keys: usize = encryption
+        .keys
+        .map(|key| KEY + key.name.len() + encoded_len(key.value.len()))
+        .sum();
+    let param = encryption.param.map_or(0, |param| encoded_len(param.len()));
+    CONTEXT + keys + param + encryption.algorithm.map_or(0, <[u8]>::len)
 }
 
 fn write_receipt(context: Option<&str>, message_id: &MessageId, out: &mut Vec<u8>) {
@@ -134,6 +152,9 @@ fn write_delivery(delivery: &Delivery<'_>, out: &mut Vec<u8>, times: &mut TimeFo
         times.write(event_time_ms, out);
         out.push(b'"');
     }
+    if let Some(encryption) = &delivery.encryption {
+        write_encryption(encryption, out);
+    }
     if let Some(key) = delivery.key {
         out.extend_from_slice(br#","key":"#);
         write_string(out, key);
@@ -142,6 +163,64 @@ fn write_delivery(delivery: &Delivery<'_>, out: &mut Vec<u8>, times: &mut TimeFo
         out.extend_from_slice(br#","nullValue":true"#);
     }
     out.push(b'}');
+}
+
+/// `EncryptionContext`. A batch's size is there even if it is null, being an `Optional` in Java.
+#[cold]
+fn write_encryption(encryption: &Encryption<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(br#","encryptionContext":{"keys":{"#);
+    write_keys(encryption.keys, out);
+    out.push(b'}');
+    if let Some(param) = encryption.param {
+        out.extend_from_slice(br#","param":""#);
+        encode_append(param, out);
+        out.push(b'"');
+    }
+    if let Some(algorithm) = encryption.algorithm {
+        out.extend_from_slice(br#","algorithm":"#);
+        write_string(out, algorithm);
+    }
+    out.extend_from_slice(br#","compressionType":""#);
+    out.extend_from_slice(match encryption.compression {
+        Compression::None => b"NONE",
+        Compression::Lz4 => b"LZ4",
+        Compression::Zlib => b"ZLIB",
+        Compression::Zstd => b"ZSTD",
+        Compression::Snappy => b"SNAPPY",
+    });
+    out.extend_from_slice(br#"","uncompressedMessageSize":"#);
+    // Java takes the wire's unsigned number as an `int`.
+    let size = encryption.uncompressed_bytes.cast_signed();
+    if size < 0 {
+        out.push(b'-');
+    }
+    write_number(size.unsigned_abs(), out);
+    out.extend_from_slice(br#","batchSize":"#);
+    match encryption.batch_size {
+        Some(size) => write_number(size, out),
+        None => out.extend_from_slice(b"null"),
+    }
+    out.push(b'}');
+}
+
+/// Writes each name once, with its last key.
+fn write_keys(mut keys: Keys<'_>, out: &mut Vec<u8>) {
+    let mut first = true;
+    while let Some(key) = keys.next() {
+        let mut later = keys;
+        if later.any(|other| other.name == key.name) {
+            continue;
+        }
+        if !std::mem::take(&mut first) {
+            out.push(b',');
+        }
+        write_string(out, key.name);
+        out.extend_from_slice(br#":{"keyValue":""#);
+        encode_append(key.value, out);
+        out.extend_from_slice(br#"","metadata":{"#);
+        write_properties(key.metadata, out);
+        out.extend_from_slice(b"}}");
+    }
 }
 
 /// Writes each name once, with its last value. Few pairs are compared with what follows them; many are looked up, so that

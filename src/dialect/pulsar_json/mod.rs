@@ -37,12 +37,13 @@ const CLOSE_FAILED_TO_DESERIALIZE: u16 = 4003;
 
 pub(super) fn read_command<'a>(
     kind: EndpointKind,
+    is_sealed: bool,
     text: &'a [u8],
     scratch: &'a mut Scratch,
 ) -> Result<Command<'a>, Rejection<'a>> {
     scratch.clear();
     match kind {
-        EndpointKind::Producer => publish::read(text, scratch).map(Command::Producer),
+        EndpointKind::Producer => publish::read(is_sealed, text, scratch).map(Command::Producer),
         EndpointKind::Consumer => consume::read_consumer(text, scratch).map(Command::Consumer),
         EndpointKind::Reader => consume::read_reader(text).map(Command::Reader),
     }

@@ -17,13 +17,21 @@ use crate::{
     dialect::{
         Rejection, Scratch,
         event_time::{self, EventTimeError},
+        parameters::is_blank,
         scratch::StringList,
     },
-    session::{Payload, PayloadError, Publish, producer},
+    session::{
+        Payload, PayloadError, Publish, Sealed,
+        producer::{self, Compression},
+    },
 };
+
+const HALF_COMPRESSED: &str =
+    "the params compressionType and uncompressedMessageSize should both empty or both non-empty";
 
 /// Reads a producer's frame.
 pub(super) fn read<'a>(
+    is_sealed: bool,
     text: &'a [u8],
     scratch: &'a mut Scratch,
 ) -> Result<producer::Command<'a>, Rejection<'a>> {
@@ -32,6 +40,7 @@ pub(super) fn read<'a>(
         properties,
         clusters,
         order,
+        param,
         ..
     } = scratch;
     let fields = match Fields::read(text, properties, clusters) {
@@ -59,9 +68,13 @@ pub(super) fn read<'a>(
 
     let checked = merge_properties(properties, order)
         .and_then(|()| check_clusters(clusters))
-        .and_then(|()| read_event_time(fields.event_time, context));
-    let event_time_ms = match checked {
-        Ok(event_time_ms) => event_time_ms,
+        .and_then(|()| read_event_time(fields.event_time, context))
+        .and_then(|event_time_ms| {
+            let sealed = is_sealed.then(|| read_sealed(&fields, param, context));
+            Ok((event_time_ms, sealed.transpose()?))
+        });
+    let (event_time_ms, sealed) = match checked {
+        Ok(checked) => checked,
         Err(rejection) => {
             return Err(match base64::decode_vec(payload) {
                 Ok(_) => rejection,
@@ -82,7 +95,29 @@ pub(super) fn read<'a>(
         event_time_ms,
         deliver: fields.deliver(),
         extra: None,
+        sealed,
     }))
+}
+
+/// What belongs to content that the client encrypted. Java takes a message without parameter, and its
+/// own consumers then choke on it.
+fn read_sealed<'a>(
+    fields: &Fields<'_>,
+    param: &'a mut BytesMut,
+    context: Option<&'a str>,
+) -> Result<Sealed<'a>, Rejection<'a>> {
+    let wrong = |message: String| reply(PAYLOAD_ENCODING, message, context);
+    let encoded = fields.encryption_param.as_ref().map(Text::to_cow);
+    let encoded = encoded.filter(|text| !is_blank(text));
+    let encoded = encoded.ok_or_else(|| wrong("encryptionParam is required".to_owned()))?;
+    base64::decode_append(encoded.as_bytes(), param)
+        .map_err(|error| wrong(format!("Invalid Base64 encryptionParam error={error}")))?;
+    let compressed = match (fields.compression, fields.uncompressed_size) {
+        (Some(compression), Some(size)) => Some((compression, size)),
+        (None | Some(Compression::None), None) => None,
+        _ => return Err(wrong(HALF_COMPRESSED.to_owned())),
+    };
+    Ok(Sealed { param, compressed })
 }
 
 /// A text that needs no unescaping lies in the message; any other one lies in the scratch.

@@ -1,7 +1,8 @@
 //! From parameters to sessions, and from failures of opening one to HTTP.
 //!
-//! Parameters are judged in the order of Java's handlers, so that of several wrong ones the same one is named. What
-//! this build does not do is refused only after all that Java would refuse.
+//! Parameters are judged in the order of Java's handlers, so that of several wrong ones the same one is named.
+
+mod encryption_keys;
 
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use crate::{
     },
     session::{
         OpenError, OpenErrorKind, Spec,
-        consumer::{self, DeadLetters, InitialPosition, SubscriptionType},
+        consumer::{self, DeadLetters, InitialPosition, SubscriptionType, Undecryptable},
         producer::{self, Batching, Compression, Hashing, Partitioning, Routing},
         reader::{self, Start},
     },
@@ -35,18 +36,15 @@ const SEND_TIMEOUT_MS: i32 = 30_000;
 /// `ProducerConfigurationData.DEFAULT_BATCHING_MAX_MESSAGES`, and its delay.
 const BATCH_MESSAGES_MAX: i32 = 1000;
 const BATCH_DELAY_MS: i32 = 1;
+/// `ProducerConfigurationData.batchingPartitionSwitchFrequencyByPublishDelay`.
+const TURN_DELAYS: u32 = 10;
 /// `ConsumerConfigurationData.negativeAckRedeliveryDelayMicros`, in milliseconds.
 const NEGATIVE_ACK_DELAY_MS: i32 = 60_000;
 
 /// What the parameters ask for.
 pub(in crate::dialect) fn spec(endpoint: &Endpoint) -> Result<Spec, Refusal> {
-    let parameters = &endpoint.parameters;
     match endpoint.kind {
-        EndpointKind::Producer => {
-            let spec = producer(endpoint).map_err(|text| Refusal::invalid_params(&text))?;
-            refuse_unsupported(&[("encryptionKeys", parameters.get("encryptionKeys").is_some())])?;
-            Ok(Spec::Producer(spec))
-        }
+        EndpointKind::Producer => producer(endpoint).map(Spec::Producer),
         EndpointKind::Consumer => {
             let mut spec = consumer(endpoint).map_err(|text| Refusal::invalid_params(&text))?;
             complete_names(&mut spec)?;
@@ -65,6 +63,9 @@ pub(in crate::dialect) fn open_failed(kind: EndpointKind, error: &OpenError) -> 
     if kind == EndpointKind::Reader {
         return reader_failed(message);
     }
+    if error.kind == OpenErrorKind::Invalid {
+        return Refusal::invalid_params(message);
+    }
     let status = match error.kind {
         OpenErrorKind::Authentication => 401,
         OpenErrorKind::Authorization => 403,
@@ -73,7 +74,7 @@ pub(in crate::dialect) fn open_failed(kind: EndpointKind, error: &OpenError) -> 
         OpenErrorKind::TooManyRequests => 429,
         OpenErrorKind::Unavailable => 503,
         OpenErrorKind::Timeout => 504,
-        OpenErrorKind::Unsupported | OpenErrorKind::Other => 500,
+        OpenErrorKind::Unsupported | OpenErrorKind::Invalid | OpenErrorKind::Other => 500,
     };
     Refusal::new(
         status,
@@ -85,18 +86,19 @@ fn reader_failed(message: &str) -> Refusal {
     Refusal::new(500, format!("Failed to create reader: {message}"))
 }
 
-fn refuse_unsupported(parameters: &[(&str, bool)]) -> Result<(), Refusal> {
-    match parameters.iter().find(|(_, present)| *present) {
-        Some((name, _)) => Err(Refusal::new(
-            400,
-            format!("The parameter {name} is not supported yet"),
-        )),
-        None => Ok(()),
+/// `ProducerHandler.getProducerBuilder`.
+fn producer(endpoint: &Endpoint) -> Result<producer::Spec, Refusal> {
+    let invalid = |text: String| Refusal::invalid_params(&text);
+    let mut spec = plain_producer(endpoint).map_err(invalid)?;
+    spec.encryption = encryption_keys::read(&endpoint.parameters)?;
+    if !spec.is_sealed() {
+        put_together(&mut spec, &endpoint.parameters).map_err(invalid)?;
     }
+    Ok(spec)
 }
 
-/// `ProducerHandler.getProducerBuilder`.
-fn producer(endpoint: &Endpoint) -> Result<producer::Spec, String> {
+/// What is asked whoever encrypts.
+fn plain_producer(endpoint: &Endpoint) -> Result<producer::Spec, String> {
     let parameters = &endpoint.parameters;
     let name = not_blank(parameters, "producerName")?;
     let initial_sequence_id = long(parameters, "initialSequenceId")?;
@@ -107,7 +109,28 @@ fn producer(endpoint: &Endpoint) -> Result<producer::Spec, String> {
         "sendTimeout needs to be >= 0",
     )?;
     let routing = routing(parameters)?;
-    let batching = batching(parameters)?;
+    Ok(producer::Spec {
+        topic: endpoint.topic.full_name(),
+        name,
+        initial_sequence_id,
+        send_timeout: positive_ms(send_timeout_ms),
+        partitioning: Partitioning { routing, hashing },
+        batching: None,
+        compression: Compression::None,
+        encryption: None,
+    })
+}
+
+/// What is not even looked at where the client encrypts: how messages are put together and compressed.
+fn put_together(spec: &mut producer::Spec, parameters: &Parameters) -> Result<(), String> {
+    spec.batching = batching(parameters)?;
+    if let Some(batching) = spec.batching
+        && spec.partitioning.routing == Routing::RoundRobin
+    {
+        let delay = u32::try_from(batching.delay.as_millis()).unwrap_or(u32::MAX);
+        let ms = delay.saturating_mul(TURN_DELAYS);
+        spec.partitioning.routing = Routing::RoundRobinInTime { ms };
+    }
     let compression = choice(
         parameters,
         "compressionType",
@@ -119,35 +142,18 @@ fn producer(endpoint: &Endpoint) -> Result<producer::Spec, String> {
             ("SNAPPY", Compression::Snappy),
         ],
     )?;
-    Ok(producer::Spec {
-        topic: endpoint.topic.full_name(),
-        name,
-        initial_sequence_id,
-        send_timeout: positive_ms(send_timeout_ms),
-        partitioning: Partitioning { routing, hashing },
-        batching,
-        compression: compression.unwrap_or_default(),
-    })
+    spec.compression = compression.unwrap_or_default();
+    Ok(())
 }
 
-/// Turns in time are `batchingPartitionSwitchFrequencyByPublishDelay`'s default. `CustomPartition` is
-/// taken and means nothing.
+/// `CustomPartition` is taken and means nothing.
 fn routing(parameters: &Parameters) -> Result<Routing, String> {
-    const TURN_DELAYS: u32 = 10;
     let modes = [
         ("SinglePartition", Routing::Single),
         ("RoundRobinPartition", Routing::RoundRobin),
         ("CustomPartition", Routing::Single),
     ];
-    let routing = choice(parameters, "messageRoutingMode", &modes)?.unwrap_or_default();
-    if routing == Routing::RoundRobin && boolean(parameters, "batchingEnabled") {
-        // A delay that is none is refused with the other details of batches.
-        let delay = int(parameters, "batchingMaxPublishDelay");
-        let delay = delay.ok().flatten().map_or(Ok(1), u32::try_from);
-        let ms = delay.unwrap_or(1).saturating_mul(TURN_DELAYS);
-        return Ok(Routing::RoundRobinInTime { ms });
-    }
-    Ok(routing)
+    Ok(choice(parameters, "messageRoutingMode", &modes)?.unwrap_or_default())
 }
 
 /// The one enum that is read by `valueOf`, whose exception names the class.
@@ -246,7 +252,17 @@ fn consumer(endpoint: &Endpoint) -> Result<consumer::Spec, String> {
         ack_timeout: positive_ms(ack_timeout_ms),
         negative_ack_delay: positive_ms(negative_ack_delay_ms).unwrap_or_default(),
         dead_letters,
+        undecryptable: undecryptable(parameters),
     })
+}
+
+/// A value that is none of these is ignored.
+fn undecryptable(parameters: &Parameters) -> Undecryptable {
+    match parameters.get("cryptoFailureAction") {
+        Some("DISCARD") => Undecryptable::Discard,
+        Some("CONSUME") => Undecryptable::Deliver,
+        _ => Undecryptable::Leave,
+    }
 }
 
 /// A dead letter topic without a count has count zero, which is an error.
@@ -280,6 +296,7 @@ fn reader(endpoint: &Endpoint) -> Result<reader::Spec, Refusal> {
         receiver_queue_size: receiver_queue_size(queue_size)
             .map_err(|text| reader_failed(&text))?,
         start,
+        undecryptable: undecryptable(parameters),
     })
 }
 

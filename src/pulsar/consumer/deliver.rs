@@ -10,20 +10,21 @@ use super::{
     bits::Bits,
     chunks::{Chunks, Joined, Whole},
     dead_letter::{DeadLetters, Fate},
-    entry::{Cursor, Entry, Found, HeldEntry, Shape},
+    entry::{Cursor, Entry, Found, HeldEntry, Shape, keys},
     load::Load,
     outstanding::{Known, Outstanding},
     permits::Permits,
     put_error_ack, put_flow,
-    redelivery::{Patience, Rejections},
+    redelivery::{Left, Patience, Rejections},
     spec::{ConsumerSpec, Position},
-    wire::{ChunkOf, MessageCommand, Metadata, Single, ValidationError},
+    wire::{ChunkOf, MessageCommand, Metadata, Sealing, Single, ValidationError},
 };
 use crate::{
     pulsar::{
         message_id::EntryId,
-        payload::{Compression, DecompressError, Scratch},
+        payload::{Compression, DecompressError, Scratch, Space},
     },
+    session::consumer::Undecryptable,
     timer::Now,
 };
 
@@ -52,6 +53,8 @@ pub(super) struct Tracker {
     pub(super) patience: Option<Patience>,
     pub(super) dead_letters: Option<DeadLetters>,
     pub(super) chunks: Chunks,
+    /// Entries that nobody here can decrypt, while the client has an ack timeout.
+    pub(super) left: Left,
     pub(super) stats: Stats,
 }
 
@@ -108,8 +111,8 @@ enum Opened<'e> {
 }
 
 impl Tracker {
-    /// Reads an entry: its metadata first, then (for what is left) a part is joined with the others, the
-    /// content is decompressed, and a batch is measured.
+    /// Reads an entry: its metadata first, then (for what is left) the content is decrypted, a part is joined
+    /// with the others, the content is decompressed, and a batch is measured.
     fn open<'e>(
         &mut self,
         now: Now,
@@ -119,7 +122,7 @@ impl Tracker {
         scratch: &'e mut Scratch,
         out: &mut BytesMut,
     ) -> Opened<'e> {
-        let Some(metadata) = Metadata::decode(encoded) else {
+        let Some(mut metadata) = Metadata::decode(encoded) else {
             self.discard(command, 1, ValidationError::ChecksumMismatch, out);
             return Opened::Nothing;
         };
@@ -134,22 +137,36 @@ impl Tracker {
             }
             return Opened::Nothing;
         }
-        let Some(compression) = metadata.compression.filter(|_| !metadata.encrypted) else {
-            self.leave(
-                command,
-                permits,
-                "it is encrypted or compressed in an unknown way",
-            );
+        let (opener, space) = scratch.parts();
+        let opened = if metadata.encrypted {
+            let param = Sealing::read(encoded).param;
+            opener.open(now.mono, keys(encoded), param, payload)
+        } else {
+            Some(payload)
+        };
+        let is_sealed = opened.is_none();
+        let payload = opened.unwrap_or(payload);
+        if is_sealed && !self.takes_sealed(now, command, &mut metadata, permits, out) {
             return Opened::Nothing;
+        }
+        // What readers are told has no place for it.
+        metadata.encrypted &= !self.spec.is_reader;
+        let compression = match metadata.compression {
+            _ if is_sealed => Compression::None,
+            Some(compression) => compression,
+            None => {
+                self.leave(command, permits, "it is compressed in an unknown way");
+                return Opened::Nothing;
+            }
         };
         if let Some(chunk) = &metadata.chunk {
             let joined = self.join(now, command, (&metadata, chunk), (encoded, payload));
             return match joined {
-                Some(whole) => self.open_joined(now, command, whole, scratch, out),
+                Some(whole) => self.open_joined(now, command, (whole, compression), space, out),
                 None => Opened::Nothing,
             };
         }
-        let payload = match scratch.decompress(compression, payload, metadata.uncompressed_size) {
+        let payload = match space.decompress(compression, payload, metadata.uncompressed_size) {
             Ok(payload) => payload,
             Err(DecompressError::TooLarge) => {
                 self.leave(command, permits, "it would be too large uncompressed");
@@ -232,11 +249,10 @@ impl Tracker {
         &mut self,
         now: Now,
         command: &MessageCommand<'_>,
-        whole: Whole,
-        scratch: &mut Scratch,
+        (whole, compression): (Whole, Compression),
+        space: &mut Space,
         out: &mut BytesMut,
     ) -> Opened<'e> {
-        let compression = whole.metadata.compression.unwrap_or_default();
         let size = whole.metadata.uncompressed_size;
         let mut metadata = whole.metadata.clone();
         if let Some(chunk) = &mut metadata.chunk {
@@ -252,7 +268,7 @@ impl Tracker {
         let held = if compression == Compression::None {
             whole.into_held(shape)
         } else {
-            match scratch.decompress(compression, whole.content(), size) {
+            match space.decompress(compression, whole.content(), size) {
                 Ok(content) => {
                     HeldEntry::new(shape, Cursor::default(), whole.encoded(), content, vec![])
                 }
@@ -305,6 +321,43 @@ impl Tracker {
     pub(super) fn end_entry(&mut self, now: Now, entry: EntryId) {
         self.outstanding.end(entry);
         self.add_whole_ack(now, entry);
+    }
+
+    /// Whether an entry that can't be decrypted goes to the client as it is; if not, all is done that
+    /// has to be. The permits of a batch, which is one message then, are given back but for one.
+    fn takes_sealed(
+        &mut self,
+        now: Now,
+        command: &MessageCommand<'_>,
+        metadata: &mut Metadata,
+        permits: u32,
+        out: &mut BytesMut,
+    ) -> bool {
+        match self.spec.undecryptable {
+            Undecryptable::Leave => {
+                self.leave(command, permits, "it can't be decrypted here");
+                if let Some(patience) = &mut self.patience {
+                    let expiry = patience.expiry(now.mono);
+                    self.left.push(expiry, command.entry);
+                }
+                false
+            }
+            Undecryptable::Discard => {
+                self.discard(command, permits, ValidationError::Decryption, out);
+                false
+            }
+            Undecryptable::Deliver => {
+                // Nobody can look into it.
+                metadata.batch_size = None;
+                let is_done = self.is_done(command.entry, metadata);
+                self.permits.give_back(if is_done {
+                    permits
+                } else {
+                    permits.saturating_sub(1)
+                });
+                !is_done
+            }
+        }
     }
 
     /// The next message of an entry that the client may have; the cursor stands behind it, and it

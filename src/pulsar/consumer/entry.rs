@@ -5,16 +5,19 @@
 //! that can't be delivered now is copied out of there, since a broker's socket is never kept waiting
 //! for one session. Whether a message may be delivered is not decided here.
 
-use std::{cell::Cell, collections::VecDeque, rc::Rc};
+use std::{cell::Cell, collections::VecDeque, ops::Range, rc::Rc};
 
 use super::{
     bits::Bits,
     load::{HeldBytes, Load},
-    wire::{Metadata, Single, next_metadata_property, next_single_property},
+    wire::{
+        Metadata, Sealing, Single, next_encryption_key, next_metadata_property,
+        next_single_property,
+    },
 };
 use crate::{
     pulsar::message_id::{EntryId, PulsarId},
-    session::{Delivery, Properties, SessionKey},
+    session::{Delivery, Encryption, Keys, Properties, SessionKey, producer::Compression},
 };
 
 /// Buffers of held entries that are kept for the next ones, how large one of them may be, and all of
@@ -125,7 +128,7 @@ pub(super) fn delivery<'a>(
         Found::Member(index, single) => {
             id.batch_index = Some(*index);
             id.batch_size = shape.size();
-            let slice = |range: std::ops::Range<usize>| payload.get(range);
+            let slice = |range: Range<usize>| payload.get(range);
             (
                 Properties {
                     encoded: slice(single.metadata.clone()).unwrap_or_default(),
@@ -147,6 +150,35 @@ pub(super) fn delivery<'a>(
         event_time_ms: event_time.filter(|&time| time != 0).map(u64::cast_signed),
         redelivery_count: shape.redelivery_count,
         key,
+        encryption: common.encrypted.then(|| encryption(common, metadata)),
+    }
+}
+
+/// How the entry is, or was, encrypted.
+fn encryption<'a>(common: &Metadata, metadata: &'a [u8]) -> Encryption<'a> {
+    let sealing = Sealing::read(metadata);
+    Encryption {
+        keys: keys(metadata),
+        param: sealing.param,
+        algorithm: sealing.algorithm,
+        compression: common.compression.unwrap_or(Compression::None),
+        uncompressed_bytes: common.uncompressed_size,
+        batch_size: sealing.batch_size,
+    }
+}
+
+/// The same, from metadata alone.
+#[cfg(test)]
+pub(in crate::pulsar) fn encryption_of(metadata: &[u8]) -> Option<Encryption<'_>> {
+    let common = Metadata::decode(metadata)?;
+    common.encrypted.then(|| encryption(&common, metadata))
+}
+
+/// The keys of an entry's content.
+pub(super) fn keys(metadata: &[u8]) -> Keys<'_> {
+    Keys {
+        encoded: metadata,
+        next: next_encryption_key,
     }
 }
 
@@ -166,8 +198,8 @@ pub(super) struct Held {
 pub(super) struct HeldEntry {
     pub(super) shape: Shape,
     pub(super) cursor: Cursor,
-    /// Metadata, then payload. A batch needs no metadata any more, and of its messages only those
-    /// that were not taken.
+    /// Metadata, then payload. A batch needs no metadata any more, but for how it was encrypted, and
+    /// of its messages only those that were not taken.
     buffer: Vec<u8>,
     metadata_len: usize,
 }
@@ -182,7 +214,11 @@ impl HeldEntry {
         mut buffer: Vec<u8>,
     ) -> Self {
         let batched = shape.metadata.batch_size.is_some();
-        let metadata = if batched { &[][..] } else { metadata };
+        let metadata = if batched && !shape.metadata.encrypted {
+            &[][..]
+        } else {
+            metadata
+        };
         let payload = payload.get(cursor.offset..).unwrap_or_default();
         buffer.reserve_exact(metadata.len() + payload.len());
         buffer.extend_from_slice(metadata);

@@ -44,7 +44,7 @@ use self::{
     load::{HeldBytes, Load},
     outstanding::{Known, Outstanding, Tell},
     permits::Permits,
-    redelivery::{Patience, Rejections},
+    redelivery::{Left, Patience, Rejections},
     spec::Position,
     wire::{put_error_ack, put_flow, put_redeliver, put_redeliver_all},
 };
@@ -54,6 +54,8 @@ pub use self::{
     spec::ConsumerSpec,
     wire::MessageCommand,
 };
+#[cfg(test)]
+pub(super) use self::{entry::encryption_of, wire::next_encryption_key};
 use super::{
     message_id::{EntryId, PulsarId},
     proto,
@@ -131,6 +133,7 @@ impl Consumer {
                     HeldBytes::new(spec.shard_held.clone()),
                     spec.shard_held_bytes_max,
                 ),
+                left: Left::default(),
                 stats: Stats::default(),
                 spec,
             },
@@ -222,6 +225,7 @@ impl Consumer {
         }
         self.held.clear();
         self.tracker.rejections.clear();
+        self.tracker.left.clear();
         if let Some(patience) = &mut self.tracker.patience {
             patience.set_next(None);
         }
@@ -423,7 +427,9 @@ impl Consumer {
         if let Some(patience) = &mut tracker.patience
             && let Some(tick) = patience.due(now.mono)
         {
-            patience.set_next(tracker.outstanding.expired(tick, &mut self.again));
+            let next = tracker.outstanding.expired(tick, &mut self.again);
+            let left = tracker.left.expired(tick, &mut self.again);
+            patience.set_next(next.into_iter().chain(left).min());
         }
         if self.again.is_empty() {
             return 0;
@@ -651,6 +657,7 @@ impl Consumer {
         if let Some(patience) = &mut tracker.patience {
             patience.set_next(None);
         }
+        tracker.left.clear();
         let released = tracker.outstanding.release_all();
         tracker.permits.give_back(self.held.clear());
         tracker.permits.make_room(released);

@@ -3,7 +3,7 @@
 //! `UnAckedMessageTracker`; who is asked, and how, is the consumer's business.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
 };
 
@@ -158,6 +158,41 @@ impl Patience {
         };
         let passed = now.since(origin).as_nanos() / self.tick.as_nanos().max(1);
         u64::try_from(passed).unwrap_or(u64::MAX)
+    }
+}
+
+/// Left entries that are remembered; what comes beyond them comes again with the next connection.
+const LEFT_MAX: usize = 10_000;
+
+/// Entries that were not delivered and not acknowledged, until the client's patience would be over
+/// with them.
+#[derive(Debug, Default)]
+pub(super) struct Left {
+    /// Ticks ascending.
+    entries: VecDeque<(u64, EntryId)>,
+}
+
+impl Left {
+    pub(super) fn push(&mut self, expiry: u64, entry: EntryId) {
+        if self.entries.len() < LEFT_MAX {
+            self.entries.push_back((expiry, entry));
+        }
+    }
+
+    /// Moves what expires with this tick to `entries`; tells when the next one does.
+    pub(super) fn expired(&mut self, tick: u64, entries: &mut Vec<EntryId>) -> Option<u64> {
+        while let Some(&(expiry, entry)) = self.entries.front() {
+            if expiry > tick {
+                return Some(expiry);
+            }
+            self.entries.pop_front();
+            entries.push(entry);
+        }
+        None
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.entries.clear();
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     },
     session::{
         BadMessageId,
-        consumer::{self, SubscriptionType},
+        consumer::{self, SubscriptionType, Undecryptable},
         reader::{self, Start},
     },
 };
@@ -76,6 +76,7 @@ pub struct ConsumerSpec {
     pub(super) redeliveries_max: Option<u32>,
     /// Where those go; empty without any.
     pub(in crate::pulsar) dead_letter_topic: String,
+    pub(super) undecryptable: Undecryptable,
     /// Behind which message to begin; a durable subscription knows by itself.
     pub(super) start: Option<Position>,
     pub(super) is_reader: bool,
@@ -142,6 +143,7 @@ impl From<&consumer::Spec> for ConsumerSpec {
                 .dead_letters
                 .as_ref()
                 .map_or_else(String::new, |letters| letters.topic.clone()),
+            undecryptable: spec.undecryptable,
             start: None,
             is_reader: false,
             is_volatile: is_volatile(&spec.topic),
@@ -183,6 +185,7 @@ impl TryFrom<&reader::Spec> for ConsumerSpec {
             negative_ack_delay: Duration::ZERO,
             redeliveries_max: None,
             dead_letter_topic: String::new(),
+            undecryptable: spec.undecryptable,
             start: Some(start),
             is_reader: true,
             is_volatile: is_volatile(&spec.topic),

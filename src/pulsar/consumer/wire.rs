@@ -17,6 +17,7 @@ use crate::{
         message_id::{EntryId, natural},
         payload::Compression,
     },
+    session::{Key, Properties},
 };
 
 const ACK: u32 = 10;
@@ -307,12 +308,69 @@ pub(super) fn next_single_property<'a>(encoded: &mut &'a [u8]) -> Option<(&'a [u
     next_property(encoded, 1)
 }
 
+/// How an entry is encrypted, but for its keys: what is read of a `MessageMetadata` only if it is.
+#[derive(Debug, Default)]
+pub(super) struct Sealing<'a> {
+    pub(super) param: Option<&'a [u8]>,
+    pub(super) algorithm: Option<&'a [u8]>,
+    pub(super) batch_size: Option<u32>,
+}
+
+impl<'a> Sealing<'a> {
+    pub(super) fn read(encoded: &'a [u8]) -> Self {
+        let mut sealing = Self::default();
+        let mut fields = Reader::new(encoded);
+        while let Ok(Some((number, field))) = fields.next() {
+            match (number, field) {
+                (11, Field::Varint(value)) => {
+                    sealing.batch_size = Some(natural(value).unwrap_or(0));
+                }
+                (14, Field::Bytes(name)) => sealing.algorithm = Some(name),
+                (15, Field::Bytes(param)) => sealing.param = Some(param),
+                _ => {}
+            }
+        }
+        sealing
+    }
+}
+
+/// Takes the next key off a `MessageMetadata`.
+pub(in crate::pulsar) fn next_encryption_key<'a>(encoded: &mut &'a [u8]) -> Option<Key<'a>> {
+    let key = next_field(encoded, 13)?;
+    let (mut name, mut value) = (&[][..], &[][..]);
+    let mut fields = Reader::new(key);
+    while let Ok(Some((number, field))) = fields.next() {
+        match (number, field) {
+            (1, Field::Bytes(bytes)) => name = bytes,
+            (2, Field::Bytes(bytes)) => value = bytes,
+            _ => {}
+        }
+    }
+    Some(Key {
+        name,
+        value,
+        metadata: Properties {
+            encoded: key,
+            next: next_key_property,
+        },
+    })
+}
+
+fn next_key_property<'a>(encoded: &mut &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
+    next_property(encoded, 3)
+}
+
 fn next_property<'a>(encoded: &mut &'a [u8], wanted: u32) -> Option<(&'a [u8], &'a [u8])> {
+    next_field(encoded, wanted).map(decode_pair)
+}
+
+/// Takes everything off up to the next field of that number, and that field.
+fn next_field<'a>(encoded: &mut &'a [u8], wanted: u32) -> Option<&'a [u8]> {
     let mut fields = Reader::new(encoded);
     while let Ok(Some((number, field))) = fields.next() {
-        if let (true, Field::Bytes(pair)) = (number == wanted, field) {
+        if let (true, Field::Bytes(bytes)) = (number == wanted, field) {
             *encoded = encoded.get(fields.position()..)?;
-            return Some(decode_pair(pair));
+            return Some(bytes);
         }
     }
     *encoded = &[];
@@ -350,6 +408,7 @@ pub(super) enum ValidationError {
     Decompression = 1,
     ChecksumMismatch = 2,
     BatchDeSerialize = 3,
+    Decryption = 4,
 }
 
 /// Appends a FLOW: that many more messages may come.

@@ -587,6 +587,7 @@ fn publish_message(world: &mut World, link: Link, message: &Message) {
         } else {
             Deliver::Now
         },
+        sealed: None,
     };
     world.pulsar.publish(world.now, link, &publish).unwrap();
 }

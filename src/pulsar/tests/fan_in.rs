@@ -264,6 +264,7 @@ fn readers_of_partitions_begin_at_an_end() {
             name: None,
             receiver_queue_size: 10,
             start,
+            undecryptable: consumer::Undecryptable::Leave,
         })
     };
     let mut world = World::new(usize::MAX);

@@ -3,11 +3,12 @@
 use super::*;
 use crate::pulsar::{
     batch::{Batch, Destination},
-    command::{Send, SendReceipt},
+    command::{Seal, Send, SendReceipt, put_encryption_key},
     outbox::{Outbox, Segments},
     payload,
     proto::{CommandConnect, CommandPartitionedTopicMetadata},
 };
+use crate::session::{Payload, PayloadError, Sealed};
 
 /// The frames of a captured conversation.
 fn frames(text: &str, side: &str, command: &str) -> Vec<Vec<u8>> {
@@ -68,6 +69,7 @@ fn written_again(captured: &[u8], publish: &Publish<'_>, deliver_at_ms: Option<i
         publish_time_ms: varint(metadata, 3),
         deliver_at_ms,
         compression: Compression::None,
+        seal: None,
         publish,
     };
     let mut out = BytesMut::new();
@@ -233,6 +235,7 @@ fn batch_written_again(captured: &[u8], compression: Compression) -> [[Vec<u8>; 
         let content = String::from_utf8(content.clone()).unwrap();
         let publish = given.publish(&content);
         let send = Send {
+            seal: None,
             producer_id: varint(body, 1),
             producer_name: std::str::from_utf8(name).unwrap(),
             sequence_id,
@@ -244,6 +247,7 @@ fn batch_written_again(captured: &[u8], compression: Compression) -> [[Vec<u8>; 
         batch.add(Instant(1), &send, &mut segments).unwrap();
     }
     let closed = batch.close(Destination {
+        seal: None,
         producer_id: varint(body, 1),
         compression,
         message_bytes_max: 5 << 20,
@@ -429,4 +433,64 @@ fn entries_of_a_java_broker_are_whole() {
         }
     }
     assert!(checked > 2);
+}
+
+/// The metadata of what the Java client encrypted, around the same sealed payload.
+#[test]
+fn encrypted_sends_are_the_java_clients_to_the_byte() {
+    fn append(encoded: &[u8], out: &mut BytesMut) -> Result<(), PayloadError> {
+        out.extend_from_slice(encoded);
+        Ok(())
+    }
+    for (name, compression) in [("none", Compression::None), ("lz4", Compression::Lz4)] {
+        let captured = one(&format!("encrypted-{name}"), "client", "SEND");
+        let frame = Frame::parse(&captured).unwrap();
+        let stored = Stored::parse(frame.rest).unwrap();
+        let bytes = |number: u32| {
+            let mut fields = fields(stored.metadata).into_iter();
+            fields.find_map(|field| match field {
+                (n, Field::Bytes(bytes)) if n == number => Some(bytes),
+                _ => None,
+            })
+        };
+        let mut keys = Vec::new();
+        let key = crate::pulsar::consumer::next_encryption_key(&mut &*stored.metadata).unwrap();
+        put_encryption_key(key.name, key.value, &[], &mut keys);
+        let publish = Publish {
+            payload: Payload {
+                encoded: stored.payload,
+                len: stored.payload.len(),
+                decode: append,
+            },
+            key: Some("k"),
+            properties: Strings {
+                text: b"ab",
+                ends: &[1, 2],
+            },
+            event_time_ms: Some(7),
+            sealed: Some(Sealed {
+                param: &[],
+                compressed: Some((compression, 140)),
+            }),
+            ..publish("")
+        };
+        let send = Send {
+            producer_id: varint(frame.body, 1),
+            producer_name: std::str::from_utf8(bytes(1).unwrap()).unwrap(),
+            sequence_id: varint(frame.body, 2),
+            publish_time_ms: varint(stored.metadata, 3),
+            deliver_at_ms: None,
+            compression,
+            seal: Some(Seal {
+                keys: &keys,
+                param: bytes(15).unwrap(),
+                cipher: None,
+            }),
+            publish: &publish,
+        };
+        let mut out = BytesMut::new();
+        send.put(send.measure(publish.payload.len), &mut out)
+            .unwrap();
+        assert_eq!(out, captured, "{name}");
+    }
 }

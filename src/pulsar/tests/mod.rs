@@ -7,6 +7,7 @@
 mod batching;
 mod consuming;
 mod dead_letters;
+mod encrypting;
 mod fan_in;
 mod golden;
 mod leaving;
@@ -401,6 +402,7 @@ fn spec() -> producer::Spec {
         partitioning: producer::Partitioning::default(),
         batching: None,
         compression: Compression::None,
+        encryption: None,
     }
 }
 
@@ -419,6 +421,7 @@ fn consumer_spec() -> consumer::Spec {
         ack_timeout: None,
         negative_ack_delay: Duration::from_secs(60),
         dead_letters: None,
+        undecryptable: consumer::Undecryptable::Leave,
     }
 }
 
@@ -443,6 +446,7 @@ fn publish(payload: &str) -> Publish<'_> {
         event_time_ms: None,
         deliver: Deliver::Now,
         extra: None,
+        sealed: None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! From a session's wish to a producer or consumer at its broker.
 
 use super::*;
-use crate::session::{OpenErrorKind, reader};
+use crate::session::{OpenErrorKind, consumer::Undecryptable, reader};
 
 #[test]
 fn connects_as_the_java_service_does() {
@@ -448,6 +448,7 @@ fn a_reader_with_a_broken_position_is_refused() {
         name: None,
         receiver_queue_size: 1,
         start: reader::Start::After(b"nonsense".to_vec()),
+        undecryptable: Undecryptable::Leave,
     };
     let link = world.pulsar.open(world.now, session, &Spec::Reader(spec));
     assert!(matches!(&world.told()[..], [Told::OpenFailed(_)]));

@@ -2,7 +2,10 @@ use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
 use super::*;
-use crate::codec::json::{ObjectReader, Value};
+use crate::{
+    codec::json::{ObjectReader, Value},
+    session::Key,
+};
 
 /// Pairs as `n` (a byte of length, bytes) twice over.
 fn next_property<'a>(encoded: &mut &'a [u8]) -> Option<(&'a [u8], &'a [u8])> {
@@ -41,6 +44,7 @@ fn delivery(properties: &[u8]) -> Delivery<'_> {
         publish_time_ms: 1_637_510_905_917,
         event_time_ms: None,
         redelivery_count: 0,
+        encryption: None,
         key: None,
     }
 }
@@ -130,6 +134,61 @@ fn deliveries_are_javas_to_the_byte() {
     assert_eq!(
         written(&Event::EndOfTopic(false), "UTC"),
         r#"{"endOfTopic":false}"#
+    );
+}
+
+#[test]
+fn how_a_message_was_encrypted_is_told_as_java_does() {
+    fn next<'a>(encoded: &mut &'a [u8]) -> Option<Key<'a>> {
+        let (name, rest) = encoded.split_first_chunk::<1>()?;
+        *encoded = rest;
+        Some(Key {
+            name,
+            value: if rest.is_empty() { b"last" } else { b"value" },
+            metadata: delivery(if *name == *b"b" { &[] } else { PAIRS }).properties,
+        })
+    }
+    const PAIRS: &[u8] = &[1, b'm', 1, b'1', 1, b'm', 1, b'2'];
+    let properties = encode_properties(&[("m", "1"), ("m", "2")]);
+    assert_eq!(properties, PAIRS);
+    let encryption = |keys| Encryption {
+        keys: Keys {
+            encoded: keys,
+            next,
+        },
+        param: Some(&[0, 1, 2]),
+        algorithm: None,
+        compression: Compression::Lz4,
+        uncompressed_bytes: 100,
+        batch_size: None,
+    };
+    let told = |encryption| {
+        let delivery = Delivery {
+            encryption: Some(encryption),
+            event_time_ms: Some(1),
+            key: Some(b"k"),
+            ..delivery(&[])
+        };
+        let event = Event::Delivery(&delivery);
+        let text = written(&event, "UTC");
+        let told = text.split_once(r#","encryptionContext":"#).unwrap().1;
+        told.strip_suffix(r#","key":"k"}"#).unwrap().to_owned()
+    };
+    assert_eq!(
+        told(encryption(b"a")),
+        r#"{"keys":{"a":{"keyValue":"bGFzdA==","metadata":{"m":"2"}}},"param":"AAEC","compressionType":"LZ4","uncompressedMessageSize":100,"batchSize":null}"#
+    );
+    let more = Encryption {
+        param: None,
+        algorithm: Some(b"AES/\"GCM"),
+        compression: Compression::None,
+        uncompressed_bytes: u32::MAX,
+        batch_size: Some(3),
+        ..encryption(b"bab")
+    };
+    assert_eq!(
+        told(more),
+        r#"{"keys":{"a":{"keyValue":"dmFsdWU=","metadata":{"m":"2"}},"b":{"keyValue":"bGFzdA==","metadata":{}}},"algorithm":"AES/\"GCM","compressionType":"NONE","uncompressedMessageSize":-1,"batchSize":3}"#
     );
 }
 

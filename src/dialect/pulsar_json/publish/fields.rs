@@ -8,7 +8,7 @@ use crate::{
         coerce::{as_bool, as_int, as_long, as_string},
     },
     dialect::scratch::StringList,
-    session::Deliver,
+    session::{Deliver, producer::Compression},
 };
 
 /// What matters of a `ProducerMessage`. Properties and clusters go straight into their lists.
@@ -20,6 +20,9 @@ pub(super) struct Fields<'a> {
     pub(super) event_time: Option<Text<'a>>,
     pub(super) deliver_at_ms: i64,
     pub(super) deliver_after_ms: i64,
+    pub(super) encryption_param: Option<Text<'a>>,
+    pub(super) compression: Option<Compression>,
+    pub(super) uncompressed_size: Option<i32>,
 }
 
 impl<'a> Fields<'a> {
@@ -45,6 +48,13 @@ impl<'a> Fields<'a> {
                 b"eventTime" => as_string(&value).map(|text| fields.event_time = text),
                 b"deliverAt" => as_long(&value).map(|ms| fields.deliver_at_ms = ms),
                 b"deliverAfterMs" => as_long(&value).map(|ms| fields.deliver_after_ms = ms),
+                b"encryptionParam" => as_string(&value).map(|text| fields.encryption_param = text),
+                b"compressionType" => {
+                    as_compression(&value).map(|compression| fields.compression = compression)
+                }
+                b"uncompressedMessageSize" => {
+                    as_int(&value).map(|size| fields.uncompressed_size = size)
+                }
                 b"properties" => match value {
                     Value::Object(object) => {
                         properties.clear();
@@ -96,15 +106,39 @@ fn check_ignored(name: &[u8], value: &Value<'_>) -> Result<(), CoerceError> {
     match name {
         b"sequenceId" | b"schemaVersion" => as_long(value).map(drop),
         b"disableReplication" => as_bool(value).map(drop),
-        b"keySchema" | b"valueSchema" | b"encryptionParam" => as_string(value).map(drop),
-        b"uncompressedMessageSize" => as_int(value).map(drop),
-        b"compressionType" => match value {
-            // Unknown names and ordinals are null.
-            Value::String(_) | Value::Null => Ok(()),
-            Value::Number(number) if number.parse::<i32>().is_ok() => Ok(()),
-            _ => Err(CoerceError::new("a compression type", value)),
-        },
+        b"keySchema" | b"valueSchema" => as_string(value).map(drop),
         _ => Ok(()),
+    }
+}
+
+/// A name or an ordinal, which may stand in quotes; unknown ones are null.
+fn as_compression(value: &Value<'_>) -> Result<Option<Compression>, CoerceError> {
+    let by_ordinal = |ordinal: i32| {
+        [
+            Compression::None,
+            Compression::Lz4,
+            Compression::Zlib,
+            Compression::Zstd,
+            Compression::Snappy,
+        ]
+        .get(usize::try_from(ordinal).ok()?)
+        .copied()
+    };
+    match value {
+        Value::Null => Ok(None),
+        Value::String(text) => Ok(match &*text.to_cow() {
+            "NONE" => Some(Compression::None),
+            "LZ4" => Some(Compression::Lz4),
+            "ZLIB" => Some(Compression::Zlib),
+            "ZSTD" => Some(Compression::Zstd),
+            "SNAPPY" => Some(Compression::Snappy),
+            other => other.parse().ok().and_then(by_ordinal),
+        }),
+        Value::Number(number) => match number.parse() {
+            Ok(ordinal) => Ok(by_ordinal(ordinal)),
+            Err(_) => Err(CoerceError::new("a compression type", value)),
+        },
+        _ => Err(CoerceError::new("a compression type", value)),
     }
 }
 

@@ -35,7 +35,11 @@ fn shown(publish: &Publish<'_>) -> String {
 
 fn answer(text: &str) -> String {
     let mut scratch = Scratch::new();
-    match read(text.as_bytes(), &mut scratch) {
+    answered(read(false, text.as_bytes(), &mut scratch))
+}
+
+fn answered(outcome: Result<producer::Command<'_>, Rejection<'_>>) -> String {
+    match outcome {
         Ok(producer::Command::Publish(publish)) => shown(&publish),
         Err(Rejection::Reply {
             code,
@@ -44,6 +48,76 @@ fn answer(text: &str) -> String {
         }) => format!("{code} {message} {context:?}"),
         Err(Rejection::Close { code, reason }) => format!("close {code} {reason}"),
     }
+}
+
+/// The answer to a client that encrypts: what goes with the content, or what is wrong.
+fn sealed(fields: &str) -> String {
+    let mut scratch = Scratch::new();
+    let text = format!(r#"{{"payload":"YQ==","context":"c",{fields}}}"#);
+    match read(true, text.as_bytes(), &mut scratch) {
+        Ok(producer::Command::Publish(publish)) => format!("{:?}", publish.sealed.unwrap()),
+        rejected => answered(rejected),
+    }
+}
+
+#[test]
+fn what_goes_with_encrypted_content() {
+    let taken =
+        |compressed: &str| format!("Sealed {{ param: [0, 1, 2], compressed: {compressed} }}");
+    for (fields, compressed) in [
+        (r#""encryptionParam":"AAEC""#, "None"),
+        (
+            r#""encryptionParam":"AAE\u0043","compressionType":"NONE""#,
+            "None",
+        ),
+        (
+            r#""encryptionParam":"AAEC","compressionType":"LZ4","uncompressedMessageSize":"7""#,
+            "Some((Lz4, 7))",
+        ),
+        (
+            r#""encryptionParam":"AAEC","compressionType":4,"uncompressedMessageSize":-1.5"#,
+            "Some((Snappy, -1))",
+        ),
+        (
+            r#""encryptionParam":"AAEC","compressionType":"NONE","uncompressedMessageSize":0"#,
+            "Some((None, 0))",
+        ),
+        // Unknown types are none at all.
+        (
+            r#""encryptionParam":"AAEC","compressionType":"lz4","uncompressedMessageSize":null"#,
+            "None",
+        ),
+    ] {
+        assert_eq!(sealed(fields), taken(compressed), "{fields}");
+    }
+    let half = "7 the params compressionType and uncompressedMessageSize should both empty or both non-empty Some(\"c\")";
+    for (fields, answer) in [
+        (r#""key":"k""#, "7 encryptionParam is required Some(\"c\")"),
+        (
+            r#""encryptionParam":" ""#,
+            "7 encryptionParam is required Some(\"c\")",
+        ),
+        (
+            r#""encryptionParam":"!!""#,
+            "7 Invalid Base64 encryptionParam error=Illegal base64 character 21 Some(\"c\")",
+        ),
+        (r#""encryptionParam":"AAEC","compressionType":"LZ4""#, half),
+        (
+            r#""encryptionParam":"AAEC","uncompressedMessageSize":1"#,
+            half,
+        ),
+        // What is wrong with the payload goes first.
+        (
+            r#""payload":"!","encryptionParam":"!""#,
+            "7 Invalid Base64 message-payload error=Input byte[] should at least have 2 bytes for base64 bytes Some(\"c\")",
+        ),
+    ] {
+        assert_eq!(sealed(fields), answer, "{fields}");
+    }
+    // To all others it means nothing, as long as it has the right type.
+    let ignored =
+        r#"{"payload":"","encryptionParam":"!","compressionType":"x","uncompressedMessageSize":1}"#;
+    assert_eq!(answer(ignored), "\"\" None None [] None None Now");
 }
 
 #[test]
@@ -270,6 +344,8 @@ fn read_all(bytes: &[u8]) {
         EndpointKind::Consumer,
         EndpointKind::Reader,
     ] {
-        let _ = read_command(kind, bytes, &mut scratch);
+        for is_sealed in [false, true] {
+            let _ = read_command(kind, is_sealed, bytes, &mut scratch);
+        }
     }
 }

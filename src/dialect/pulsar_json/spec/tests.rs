@@ -40,6 +40,7 @@ fn defaults_are_javas() {
         partitioning: Partitioning::default(),
         batching: None,
         compression: Compression::None,
+        encryption: None,
     };
     assert_eq!(
         ask("producer", "token=x&unknown=1"),
@@ -59,6 +60,7 @@ fn defaults_are_javas() {
         ack_timeout: None,
         negative_ack_delay: Duration::from_secs(60),
         dead_letters: None,
+        undecryptable: Undecryptable::Leave,
     };
     assert_eq!(consumer_of(""), consumer);
     let reader = reader::Spec {
@@ -66,12 +68,16 @@ fn defaults_are_javas() {
         name: None,
         receiver_queue_size: 1000,
         start: Start::Latest,
+        undecryptable: Undecryptable::Leave,
     };
     assert_eq!(reader_of(""), reader);
 }
 
-fn routing_of(query: &str) -> Result<Routing, String> {
-    routing(&Parameters::parse(query).unwrap())
+fn routing_of(query: &str) -> Result<Routing, Refusal> {
+    ask("producer", query).map(|spec| match spec {
+        Spec::Producer(spec) => spec.partitioning.routing,
+        other => panic!("{query}: {other:?}"),
+    })
 }
 
 #[test]
@@ -112,6 +118,7 @@ fn parameters_are_taken() {
         },
         batching: None,
         compression: Compression::None,
+        encryption: None,
     };
     assert_eq!(ask("producer", query), Ok(Spec::Producer(producer)));
     assert_eq!(routing_of(""), Ok(Routing::Single));
@@ -294,12 +301,6 @@ fn wrong_parameters_are_named_in_javas_words() {
         let expected = (400, format!("Invalid query params: {text}"));
         assert_eq!(refused(kind, query), expected, "{query}");
     }
-}
-
-#[test]
-fn what_is_not_built_yet_is_named() {
-    let text = "The parameter encryptionKeys is not supported yet".to_owned();
-    assert_eq!(refused("producer", "encryptionKeys="), (400, text));
 }
 
 #[test]

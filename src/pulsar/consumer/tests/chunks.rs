@@ -326,6 +326,7 @@ fn readers_join_too() {
             name: None,
             receiver_queue_size: 10,
             start: reader::Start::Earliest,
+            undecryptable: Undecryptable::Leave,
         })
         .unwrap(),
     );

@@ -45,6 +45,7 @@ fn a_message_with_everything() {
             event_time_ms: Some(5),
             redelivery_count: 2,
             key: Some(text("k")),
+            encryption: None,
         }]
     );
 }
@@ -212,7 +213,7 @@ fn a_batch_that_breaks_off_is_delivered_up_to_there() {
 fn what_this_build_cannot_read_is_left_alone() {
     let unreadable = [
         Metadata {
-            encryption_keys: vec![pair("k", "v")],
+            encryption_keys: vec![EncryptionKeys::default()],
             ..metadata()
         },
         Metadata {
@@ -293,6 +294,7 @@ fn a_partition_is_known_by_its_topics_name() {
         name: None,
         receiver_queue_size: 1,
         start: crate::session::reader::Start::Earliest,
+        undecryptable: Undecryptable::Leave,
     };
     assert_eq!(ConsumerSpec::try_from(&reader).unwrap().partition, Some(3));
 }

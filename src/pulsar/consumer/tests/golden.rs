@@ -197,6 +197,7 @@ fn reader(start: Start) -> ConsumerSpec {
         name: None,
         receiver_queue_size: 1000,
         start,
+        undecryptable: Undecryptable::Leave,
     };
     ConsumerSpec::try_from(&spec).unwrap()
 }

@@ -6,6 +6,7 @@ mod batches;
 mod chunks;
 mod dead_letters;
 mod delivery;
+mod encrypted;
 mod flow;
 mod golden;
 mod model;
@@ -13,7 +14,7 @@ mod reader;
 mod redelivery;
 mod volatile;
 
-use std::time::Duration;
+use std::{fmt::Write, time::Duration};
 
 use bytes::{BufMut, BytesMut};
 use prost::Message;
@@ -22,7 +23,10 @@ use slotmap::KeyData;
 use super::*;
 use crate::{
     pulsar::{message_id::PulsarId, payload::Scratch},
-    session::consumer::{InitialPosition, Spec, SubscriptionType},
+    session::{
+        Encryption,
+        consumer::{InitialPosition, Spec, SubscriptionType, Undecryptable},
+    },
     timer::Instant,
 };
 
@@ -48,7 +52,11 @@ pub(super) struct Metadata {
     #[prost(uint64, optional, tag = "12")]
     pub(super) event_time: Option<u64>,
     #[prost(message, repeated, tag = "13")]
-    pub(super) encryption_keys: Vec<proto::KeyValue>,
+    pub(super) encryption_keys: Vec<EncryptionKeys>,
+    #[prost(string, optional, tag = "14")]
+    pub(super) encryption_algo: Option<String>,
+    #[prost(bytes = "vec", optional, tag = "15")]
+    pub(super) encryption_param: Option<Vec<u8>>,
     #[prost(bool, optional, tag = "25")]
     pub(super) null_value: Option<bool>,
     #[prost(string, optional, tag = "26")]
@@ -134,6 +142,16 @@ struct Base {
     flow: Option<Flow>,
     #[prost(message, optional, tag = "20")]
     redeliver: Option<Redeliver>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct EncryptionKeys {
+    #[prost(string, required, tag = "1")]
+    pub(super) key: String,
+    #[prost(bytes, required, tag = "2")]
+    pub(super) value: Vec<u8>,
+    #[prost(message, repeated, tag = "3")]
+    pub(super) metadata: Vec<proto::KeyValue>,
 }
 
 /// What the consumer told the broker.
@@ -316,6 +334,7 @@ pub(super) fn spec(subscription_type: SubscriptionType) -> Spec {
         ack_timeout: None,
         negative_ack_delay: Duration::from_secs(60),
         dead_letters: None,
+        undecryptable: Undecryptable::Leave,
     }
 }
 
@@ -341,6 +360,27 @@ fn encoded(entry: u64, batch_index: Option<u32>, batch_size: u32) -> Vec<u8> {
     id.encode().as_bytes().to_vec()
 }
 
+/// Each key with its value and its metadata, then the rest.
+fn in_words(encryption: Encryption<'_>) -> String {
+    let text = |bytes| String::from_utf8_lossy(bytes);
+    let mut words = String::new();
+    for key in encryption.keys {
+        write!(words, "{}={}", text(key.name), text(key.value)).unwrap();
+        for (name, value) in key.metadata {
+            write!(words, " {}:{}", text(name), text(value)).unwrap();
+        }
+        words.push_str(", ");
+    }
+    let (param, algorithm) = (encryption.param.map(text), encryption.algorithm.map(text));
+    write!(
+        words,
+        "{param:?} {algorithm:?} {:?} {} {:?}",
+        encryption.compression, encryption.uncompressed_bytes, encryption.batch_size
+    )
+    .unwrap();
+    words
+}
+
 /// A delivery, copied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Got {
@@ -351,6 +391,8 @@ pub(super) struct Got {
     pub(super) event_time_ms: Option<i64>,
     pub(super) redelivery_count: u32,
     pub(super) key: Option<Vec<u8>>,
+    /// In words.
+    pub(super) encryption: Option<String>,
 }
 
 impl From<Delivery<'_>> for Got {
@@ -366,6 +408,7 @@ impl From<Delivery<'_>> for Got {
             event_time_ms: delivery.event_time_ms,
             redelivery_count: delivery.redelivery_count,
             key: delivery.key.map(<[u8]>::to_vec),
+            encryption: delivery.encryption.map(in_words),
         }
     }
 }

@@ -9,6 +9,7 @@ fn reader_from(start: Start) -> ConsumerSpec {
         name: None,
         receiver_queue_size: 4,
         start,
+        undecryptable: Undecryptable::Leave,
     };
     ConsumerSpec::try_from(&spec).unwrap()
 }
@@ -53,6 +54,7 @@ fn begins_where_it_likes() {
         name: None,
         receiver_queue_size: 1,
         start: Start::After(b"junk".to_vec()),
+        undecryptable: Undecryptable::Leave,
     };
     assert!(ConsumerSpec::try_from(&spec).is_err());
 }
@@ -97,6 +99,7 @@ fn a_queue_of_zero_reads() {
         name: Some(" ".into()),
         receiver_queue_size: 0,
         start: Start::Earliest,
+        undecryptable: Undecryptable::Leave,
     };
     let mut bench = Bench::new(ConsumerSpec::try_from(&spec).unwrap());
     assert_eq!(bench.sent(), [Sent::Flow(1)]);

@@ -61,6 +61,7 @@ fn readers_acknowledge_nothing() {
         name: None,
         receiver_queue_size: 100,
         start: Start::After(id(0)),
+        undecryptable: Undecryptable::Leave,
     };
     let mut bench = Bench::fresh(ConsumerSpec::try_from(&spec).unwrap());
     for payload in [b"a", b"b"] {

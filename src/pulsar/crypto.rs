@@ -1,0 +1,306 @@
+//! End-to-end encryption by the service: payloads with AES-256-GCM, their keys with RSA-OAEP, as Java's
+//! `MessageCryptoBc` and the C++ client do.
+//!
+//! A producer makes itself a data key and stores it with each entry, once for each public key it
+//! encrypts for; whoever has one of the private keys gets at it. A data key is used for four hours.
+//! No nonce is used twice with one: it is a counter. Where a payload is compressed, it is encrypted
+//! after that, a batch as a whole.
+//!
+//! Keys are the one thing here that is not repeatable from a seed: they come from the operating
+//! system. A private RSA operation takes about as long as thousands of messages. It is done once for
+//! a data key and its outcome remembered, good or bad, for all consumers of the shard; so a shard that
+//! serves one topic stops for it every four hours, and handing it to another thread would hold up
+//! that topic just as long.
+
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+
+use aws_lc_rs::{
+    aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
+    rand,
+    rsa::{OAEP_SHA1_MGF1SHA1, OaepPrivateDecryptingKey, OaepPublicEncryptingKey},
+};
+
+use super::{
+    command::{Seal, put_encryption_key},
+    error::exception,
+};
+use crate::{config::EncryptionKeys, session::Keys, timer::Instant};
+
+/// Bytes that encryption adds behind a payload.
+pub(super) const TAG_LEN: usize = 16;
+const DATA_KEY_LEN: usize = 32;
+/// `MessageCryptoBc`: how long a data key is used, and remembered after it was last needed.
+const DATA_KEY_LIFE: Duration = Duration::from_secs(4 * 60 * 60);
+/// Data keys that are remembered; then the one that was not needed for longest goes.
+const OPENED_MAX: usize = 1024;
+
+/// What a producer encrypts with.
+pub(super) struct Sealer {
+    /// Sorted, each once, as Java's set of names is.
+    recipients: Vec<(String, Arc<OaepPublicEncryptingKey>)>,
+    /// `None` until the first message.
+    data_key: Option<DataKey>,
+}
+
+struct DataKey {
+    key: LessSafeKey,
+    /// For each recipient, as fields of metadata.
+    encrypted: Vec<u8>,
+    made: Instant,
+    /// Of the current message; the last eight bytes count up.
+    nonce: [u8; NONCE_LEN],
+}
+
+impl Sealer {
+    /// One that encrypts for all of `names`; the text is why it can't be, in Java's words where Java
+    /// has any.
+    ///
+    /// # Errors
+    /// There is no key of such a name.
+    pub(super) fn new(names: &[String], keys: &EncryptionKeys) -> Result<Self, String> {
+        let mut recipients = Vec::with_capacity(names.len());
+        for name in names {
+            let key = keys
+                .public(name)
+                .ok_or_else(|| format!("Failed to load public key {name}. It is not configured"))?;
+            recipients.push((name.clone(), key.clone()));
+        }
+        recipients.sort_by(|(a, _), (b, _)| a.cmp(b));
+        recipients.dedup_by(|(a, _), (b, _)| a == b);
+        Ok(Self {
+            recipients,
+            data_key: None,
+        })
+    }
+
+    /// To be called before each message: sees to it that there is a data key. Where it is old and no
+    /// new one can be made, it stays, as in Java.
+    ///
+    /// # Errors
+    /// There is none, and none could be made; the text is an exception's.
+    pub(super) fn prepare(&mut self, now: Instant) -> Result<(), String> {
+        let made = self.data_key.as_ref().map(|key| key.made);
+        if made.is_none_or(|made| now.since(made) >= DATA_KEY_LIFE) {
+            match DataKey::make(now, &self.recipients) {
+                None if made.is_none() => {
+                    return Err(exception("$CryptoException", "Failed to encrypt data key"));
+                }
+                None => {}
+                new => self.data_key = new,
+            }
+        }
+        Ok(())
+    }
+
+    /// What the next entry's payload is encrypted with, and what is stored for it. `None` before
+    /// [`Sealer::prepare`].
+    pub(super) fn next(&mut self) -> Option<Seal<'_>> {
+        let key = self.data_key.as_mut()?;
+        key.count();
+        Some(Seal {
+            keys: &key.encrypted,
+            param: &key.nonce,
+            cipher: Some(Cipher {
+                key: &key.key,
+                nonce: key.nonce,
+            }),
+        })
+    }
+
+    /// An upper bound of what encryption adds to an entry.
+    pub(super) fn added_len(&self) -> usize {
+        const FIELDS: usize = 64;
+        let of_key = |(name, key): &(String, Arc<OaepPublicEncryptingKey>)| {
+            FIELDS + name.len() + key.ciphertext_size()
+        };
+        FIELDS + TAG_LEN + self.recipients.iter().map(of_key).sum::<usize>()
+    }
+}
+
+impl DataKey {
+    /// `None` if the operating system has no randomness, or a key is too small to hold it.
+    fn make(now: Instant, recipients: &[(String, Arc<OaepPublicEncryptingKey>)]) -> Option<Self> {
+        let mut bytes = [0; DATA_KEY_LEN];
+        let mut nonce = [0; NONCE_LEN];
+        rand::fill(&mut bytes).ok()?;
+        rand::fill(&mut nonce[..NONCE_LEN - 8]).ok()?;
+        let mut encrypted = Vec::new();
+        for (name, key) in recipients {
+            let mut value = vec![0; key.ciphertext_size()];
+            let value = key
+                .encrypt(&OAEP_SHA1_MGF1SHA1, &bytes, &mut value, None)
+                .ok()?;
+            put_encryption_key(name.as_bytes(), value, &[], &mut encrypted);
+        }
+        Some(Self {
+            key: LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &bytes).ok()?),
+            encrypted,
+            made: now,
+            nonce,
+        })
+    }
+
+    fn count(&mut self) {
+        if let Some(counter) = self.nonce.last_chunk_mut::<8>() {
+            *counter = (u64::from_be_bytes(*counter) + 1).to_be_bytes();
+        }
+    }
+}
+
+impl fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.recipients.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Sealer")
+            .field("recipients", &names)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A data key with a nonce that nothing else is encrypted with.
+#[derive(Clone, Copy)]
+pub struct Cipher<'a> {
+    key: &'a LessSafeKey,
+    nonce: [u8; NONCE_LEN],
+}
+
+impl Cipher<'_> {
+    /// Encrypts a payload where it lies; what comes back belongs behind it.
+    pub fn encrypt(&self, payload: &mut [u8]) -> [u8; TAG_LEN] {
+        let nonce = Nonce::assume_unique_for_key(self.nonce);
+        let sealed = self
+            .key
+            .seal_in_place_separate_tag(nonce, Aad::empty(), payload);
+        match sealed.map(|tag| <[u8; TAG_LEN]>::try_from(tag.as_ref())) {
+            Ok(Ok(tag)) => tag,
+            // No entry is as long as 64 GiB, from where on it can't be done.
+            _ => unreachable!("a payload of that size can be encrypted"),
+        }
+    }
+}
+
+impl fmt::Debug for Cipher<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cipher").finish_non_exhaustive()
+    }
+}
+
+/// What a shard's consumers decrypt with.
+#[derive(Default)]
+pub struct Opener {
+    keys: EncryptionKeys,
+    opened: HashMap<Vec<u8>, Opened>,
+    /// The payload of the last entry.
+    bytes: Vec<u8>,
+}
+
+/// A data key that was decrypted; `None` if that failed.
+struct Opened {
+    key: Option<LessSafeKey>,
+    used: Instant,
+}
+
+impl Opener {
+    /// One that knows no data key yet.
+    pub fn new(keys: EncryptionKeys) -> Self {
+        Self {
+            keys,
+            ..Self::default()
+        }
+    }
+
+    /// The content of an encrypted payload; `None` if nothing here decrypts it.
+    pub fn open(
+        &mut self,
+        now: Instant,
+        keys: Keys<'_>,
+        param: Option<&[u8]>,
+        sealed: &[u8],
+    ) -> Option<&[u8]> {
+        let nonce: [u8; NONCE_LEN] = param?.try_into().ok()?;
+        let (sealed, tag) = sealed.split_last_chunk::<TAG_LEN>()?;
+        let mut bytes = std::mem::take(&mut self.bytes);
+        if bytes.capacity() > KEPT_BYTES_MAX && sealed.len() <= KEPT_BYTES_MAX {
+            bytes = Vec::new();
+        }
+        bytes.resize(sealed.len(), 0);
+        let mut is_open = false;
+        for key in keys {
+            let Some(private) = std::str::from_utf8(key.name)
+                .ok()
+                .and_then(|name| self.keys.private(name).cloned())
+            else {
+                continue;
+            };
+            if let Some(key) = self.data_key(now, key.value, &private) {
+                let nonce = Nonce::assume_unique_for_key(nonce);
+                is_open = key
+                    .open_separate_gather(nonce, Aad::empty(), sealed, tag, &mut bytes)
+                    .is_ok();
+                if is_open {
+                    break;
+                }
+            }
+        }
+        self.bytes = bytes;
+        is_open.then_some(&self.bytes[..])
+    }
+
+    fn data_key(
+        &mut self,
+        now: Instant,
+        encrypted: &[u8],
+        private: &OaepPrivateDecryptingKey,
+    ) -> Option<&LessSafeKey> {
+        if !self.opened.contains_key(encrypted) {
+            self.make_room(now);
+            let key = decrypt_data_key(encrypted, private);
+            self.opened
+                .insert(encrypted.to_vec(), Opened { key, used: now });
+        }
+        let opened = self.opened.get_mut(encrypted)?;
+        opened.used = now;
+        opened.key.as_ref()
+    }
+
+    fn make_room(&mut self, now: Instant) {
+        self.opened
+            .retain(|_, opened| now.since(opened.used) < DATA_KEY_LIFE);
+        if self.opened.len() >= OPENED_MAX
+            && let Some(oldest) = self.opened.iter().min_by_key(|(_, opened)| opened.used)
+        {
+            let oldest = oldest.0.clone();
+            self.opened.remove(&oldest);
+        }
+    }
+}
+
+/// Scratch space that is kept for the next entry.
+const KEPT_BYTES_MAX: usize = 4 << 20;
+
+/// Java takes a key of any size that AES has, which older clients made smaller.
+fn decrypt_data_key(encrypted: &[u8], private: &OaepPrivateDecryptingKey) -> Option<LessSafeKey> {
+    if encrypted.len() != private.key_size_bytes() {
+        return None;
+    }
+    let mut bytes = vec![0; private.min_output_size()];
+    let bytes = private
+        .decrypt(&OAEP_SHA1_MGF1SHA1, encrypted, &mut bytes, None)
+        .ok()?;
+    let algorithm = match bytes.len() {
+        DATA_KEY_LEN => &AES_256_GCM,
+        16 => &AES_128_GCM,
+        _ => return None,
+    };
+    Some(LessSafeKey::new(UnboundKey::new(algorithm, bytes).ok()?))
+}
+
+impl fmt::Debug for Opener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opener")
+            .field("opened", &self.opened.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;
