@@ -250,7 +250,6 @@ def test_what_does_not_exist_is_404_and_500_for_readers(service):
 @pytest.mark.parametrize("path", [
     "/ws/v2/producer/persistent/public/default/t?batchingEnabled=true",
     "/ws/v2/producer/persistent/public/default/t?compressionType=LZ4",
-    "/ws/v2/producer/persistent/public/default/t?encryptionKeys=k",
     "/ws/v2/consumer/persistent/public/default/t/s?pullMode=true",
     "/ws/v2/consumer/persistent/public/default/t/s?maxRedeliverCount=3",
     "/ws/v2/consumer/persistent/public/default/t/s?maxRedeliverCount=3&deadLetterTopic=d",
