@@ -136,6 +136,12 @@ fn resource(path: &str) -> Option<Result<Resource, Refusal>> {
     (pieces(path.strip_prefix('/')?)[..] == ["status.html"]).then_some(Ok(Resource::Status))
 }
 
+/// What `/status.html` says where the service is not in use.
+#[must_use]
+pub fn not_in_use() -> Refusal {
+    Refusal::standard(404).at("/status.html")
+}
+
 enum Resource {
     Statistics(Question),
     /// A topic's, whose name is wrong. Other methods than `GET` are judged first.

@@ -161,7 +161,7 @@ impl Shard {
                 self.survey(now, key, question);
             }
             Wish::Status { .. } if self.config.status_file.is_none() => {
-                self.refuse(now, key, &Refusal::standard(404));
+                self.refuse(now, key, &admin::not_in_use());
             }
             Wish::Status { content_type } => {
                 client.phase = Phase::Asking(content_type.into());

@@ -6,7 +6,11 @@ use super::{
     client::{Client, Phase},
 };
 use crate::{
-    http::{admin::Answer, refusal::Refusal, topic_name::TopicName},
+    http::{
+        admin::{self, Answer},
+        refusal::Refusal,
+        topic_name::TopicName,
+    },
     metrics::{self, Counts, NamespaceKey, Namespaces, Part, Question, Subscription},
     session::{
         SessionKey, Spec,
@@ -129,7 +133,7 @@ impl Shard {
                     let answer = Answer::in_use(content_type);
                     self.answer(now, client, &answer);
                 }
-                Some(false) => self.refuse(now, client, &Refusal::standard(404)),
+                Some(false) => self.refuse(now, client, &admin::not_in_use()),
                 None => {
                     let text = "The status file could not be looked at";
                     self.refuse(now, client, &Refusal::new(503, text));
