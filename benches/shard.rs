@@ -1,5 +1,5 @@
 //! What one whole shard call costs, without a socket: a client's buffer with 64 publishes goes in, the broker's outbox
-//! holds 64 frames afterwards; and 64 receipts come in, the client's outbox holds 64 replies.
+//! holds 64 frames afterwards, or one with a batch of 64; and the receipts come in, the client's outbox holds 64 replies.
 //!
 //! `kernels` does to the same bytes what can't be avoided (unmask, UTF-8, JSON, base64, checksum) and nothing else. The
 //! difference between `publish` and `kernels` is what the shard itself costs: sessions, sequence ids, frames in flight,
@@ -36,6 +36,14 @@ use pulsar_ws_fast::{
 };
 
 const MESSAGES: usize = 64;
+/// Kinds of producers: one entry for each message, or one for all.
+const KINDS: [(&str, &str); 2] = [
+    ("", ""),
+    (
+        ", batched",
+        "?batchingEnabled=true&batchingMaxMessages=64&batchingMaxPublishDelay=1000",
+    ),
+];
 const NOW: Now = Now {
     mono: Instant(1_000_000),
     wall_ms: 1_790_000_000_000,
@@ -49,14 +57,16 @@ struct World {
 }
 
 impl World {
-    fn new() -> Self {
+    fn new(query: &str) -> Self {
         let mut shard = Shard::new(Arc::new(Config::default()), 0, 1, jiff::tz::TimeZone::UTC);
         let address = SocketAddr::from(([127, 0, 0, 1], 8080));
         let client = shard.handle_accepted(NOW, address, address);
-        let mut head = b"GET /ws/v2/producer/persistent/public/default/t HTTP/1.1\r\nHost: h\r\n\
+        let mut head = format!(
+            "GET /ws/v2/producer/persistent/public/default/t{query} HTTP/1.1\r\nHost: h\r\n\
             Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-            .to_vec();
+        )
+        .into_bytes();
         shard.handle_client_bytes(NOW, client, &mut head);
         let mut world = Self {
             shard,
@@ -150,7 +160,7 @@ fn answer(command: proto::BaseCommand) -> Option<proto::BaseCommand> {
                 partition: Some(-1),
                 ..Default::default()
             }),
-            highest_sequence_id: None,
+            highest_sequence_id: sent.highest_sequence_id,
         }),
         ..Default::default()
     })
@@ -231,42 +241,45 @@ fn bench(criterion: &mut Criterion) {
                 )
             });
         });
-        let mut world = World::new();
-        let connection = world.connection.expect("connected");
-        group.bench_function("publish", |bencher| {
-            bencher.iter_custom(|rounds| {
-                let mut elapsed = Duration::ZERO;
-                for _ in 0..rounds {
-                    let mut bytes = bytes.clone();
-                    let shard = &mut world.shard;
-                    let client = world.client;
-                    elapsed += time(|| shard.handle_client_bytes(NOW, client, &mut bytes));
-                    let mut receipts = world.receipts();
-                    world
-                        .shard
-                        .handle_broker_bytes(NOW, connection, &mut receipts);
-                    assert!(world.take_client().len() > MESSAGES * 80);
-                    world.drop_effects();
-                }
-                elapsed
+        for (kind, query) in KINDS {
+            let mut world = World::new(query);
+            let connection = world.connection.expect("connected");
+            group.bench_function(format!("publish{kind}"), |bencher| {
+                bencher.iter_custom(|rounds| {
+                    let mut elapsed = Duration::ZERO;
+                    for _ in 0..rounds {
+                        let mut bytes = bytes.clone();
+                        let shard = &mut world.shard;
+                        let client = world.client;
+                        elapsed += time(|| shard.handle_client_bytes(NOW, client, &mut bytes));
+                        let mut receipts = world.receipts();
+                        world
+                            .shard
+                            .handle_broker_bytes(NOW, connection, &mut receipts);
+                        assert!(world.take_client().len() > MESSAGES * 80);
+                        world.drop_effects();
+                    }
+                    elapsed
+                });
             });
-        });
-        group.bench_function("receipts", |bencher| {
-            bencher.iter_custom(|rounds| {
-                let mut elapsed = Duration::ZERO;
-                for _ in 0..rounds {
-                    world
-                        .shard
-                        .handle_client_bytes(NOW, world.client, &mut bytes.clone());
-                    let mut receipts = world.receipts();
-                    let shard = &mut world.shard;
-                    elapsed += time(|| shard.handle_broker_bytes(NOW, connection, &mut receipts));
-                    assert!(world.take_client().len() > MESSAGES * 80);
-                    world.drop_effects();
-                }
-                elapsed
+            group.bench_function(format!("receipts{kind}"), |bencher| {
+                bencher.iter_custom(|rounds| {
+                    let mut elapsed = Duration::ZERO;
+                    for _ in 0..rounds {
+                        world
+                            .shard
+                            .handle_client_bytes(NOW, world.client, &mut bytes.clone());
+                        let mut receipts = world.receipts();
+                        let shard = &mut world.shard;
+                        elapsed +=
+                            time(|| shard.handle_broker_bytes(NOW, connection, &mut receipts));
+                        assert!(world.take_client().len() > MESSAGES * 80);
+                        world.drop_effects();
+                    }
+                    elapsed
+                });
             });
-        });
+        }
         group.finish();
     }
 }
