@@ -140,7 +140,7 @@ impl Drop for Service {
 fn a_good_file_is_ok_with_its_warnings() {
     let file = File::new(
         "good",
-        &format!("{MINIMAL}webSocketPingDurationSeconds=5\n"),
+        &format!("{MINIMAL}brokerClient_numIoThreads=5\n"),
     );
     let (code, output, error) = run(&["--check-config", file.name()], &[]);
     assert_eq!((code, error.as_str()), (Some(0), ""));
@@ -148,8 +148,8 @@ fn a_good_file_is_ok_with_its_warnings() {
     assert_eq!(
         output,
         format!(
-            "warning: {name}:3: webSocketPingDurationSeconds is set and has no effect: the service \
-             sends no pings yet\nok\n"
+            "warning: {name}:3: brokerClient_numIoThreads is set and has no effect: it is for the \
+             Java client\nok\n"
         )
     );
 }

@@ -402,8 +402,6 @@ pub enum OpenErrorKind {
     Timeout,
     /// A parameter says what can't be.
     Invalid,
-    /// This build does not do it yet.
-    Unsupported,
     /// Everything else.
     Other,
 }

@@ -33,13 +33,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def broker():
+def usual_broker():
     """Pulsar as it comes: acknowledgements of single batch members are dropped."""
     made = Broker(acknowledgmentAtBatchIndexLevelEnabled="false")
     try:
         yield made.wait()
     finally:
         made.stop()
+
+
+@pytest.fixture(scope="session")
+def broker(usual_broker):
+    """The broker of most tests; some modules have one of their own."""
+    return usual_broker
 
 
 @pytest.fixture(scope="session")

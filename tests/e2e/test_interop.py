@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import time
 from datetime import datetime, timezone
@@ -13,8 +12,6 @@ import pytest
 from harness import ids
 from harness.client import decode, encode
 from harness.crypto import Keys, Sealer
-from harness.features import need_built, need_parameter
-from harness.servers import Broker
 
 COMPRESSIONS = ["NONE", "LZ4", "ZLib", "ZSTD", "SNAPPY"]
 
@@ -168,7 +165,6 @@ def test_a_reader_starts_inside_a_batch(service, cpp, topic, at):
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
 def test_cpp_reads_what_we_compress(service, cpp, topic, compression):
-    need_parameter(service, "producer", topic, compressionType=compression.upper())
     payloads = [b"0123456789abcdef" * 40_000, bytes(range(256)) * 40, b"1" * 5000]
     consumer = cpp.subscribe(topic, "cpp")
     with service.producer(topic, compressionType=compression.upper()) as producer:
@@ -183,7 +179,6 @@ def test_cpp_reads_what_we_compress(service, cpp, topic, compression):
 @pytest.mark.parametrize("compression", COMPRESSIONS)
 def test_cpp_reads_our_batches(service, broker, cpp, topic, compression):
     batching = {"batchingEnabled": "true", "batchingMaxMessages": 10, "batchingMaxPublishDelay": 20_000}
-    need_parameter(service, "producer", topic, compressionType=compression.upper(), **batching)
     consumer = cpp.subscribe(topic, "cpp")
     with service.producer(topic, compressionType=compression.upper(), **batching) as producer:
         for number in range(10):
@@ -220,7 +215,6 @@ def in_order_of_keys(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def test_we_read_the_partitions_that_cpp_publishes_to(service, broker, cpp, partitioned):
-    need_parameter(service, "consumer", partitioned)
     with service.consumer(partitioned) as consumer:
         producer = cpp.create_producer(partitioned)
         for key, text in keyed(30):
@@ -236,7 +230,6 @@ def test_we_read_the_partitions_that_cpp_publishes_to(service, broker, cpp, part
 
 
 def test_cpp_reads_the_partitions_that_we_publish_to(service, cpp, partitioned):
-    need_parameter(service, "producer", partitioned)
     consumer = cpp.subscribe(partitioned, "cpp")
     with service.producer(partitioned) as producer:
         replies = [producer.publish(text, key=key) for key, text in keyed(30)]
@@ -248,46 +241,12 @@ def test_cpp_reads_the_partitions_that_we_publish_to(service, cpp, partitioned):
     assert places == {(key, ids.read(reply["messageId"])["partition"]) for (key, _), reply in zip(keyed(30), replies)}
 
 
-def test_we_join_the_chunks_of_cpp(service, start, topic):
-    """The C++ client cuts where the broker's largest message ends, so this broker takes small ones only."""
-    need_built(service, "chunked")
-    broker = Broker("chunks", maxMessageSize=100_000)
-    payload = bytes(number * 7919 % 251 for number in range(1_000_000))
-    try:
-        service, cpp = start(broker.wait()), pulsar.Client(broker.url, logger=logging.getLogger("pulsar-cpp"))
-        with service.consumer(topic) as consumer, service.reader(topic) as reader:
-            cpp.create_producer(topic, chunking_enabled=True).send(payload, partition_key="k", properties={"a": "b"})
-            for client in (consumer, reader):
-                delivery = client.json()
-                assert decode(delivery) == payload
-                assert (delivery["key"], delivery["properties"]) == ("k", {"a": "b"})
-                if client is consumer:
-                    client.ack(delivery)
-            assert broker.until_backlog(topic, "sub", 0) == 0
-        cpp.close()
-    finally:
-        broker.stop()
-
-
-@pytest.mark.ours_only("Java joins the chunks, which comes in a later version")
-def test_chunks_are_neither_delivered_nor_lost(service, broker, topic, java_only_client):
-    with service.consumer(topic) as consumer, service.producer(topic) as producer:
-        java_only_client("chunks", topic)
-        producer.publish(b"after")
-        delivery = consumer.json()
-        assert decode(delivery) == b"after"
-        consumer.ack(delivery)
-        time.sleep(0.5)
-        assert broker.backlog(topic, "sub") > 0
-
-
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory) -> Keys:
     return Keys(tmp_path_factory.mktemp("keys"))
 
 
 def test_what_cpp_encrypts_is_handed_on_as_it_is(service, cpp, topic, keys):
-    need_built(service, "encrypted")
     with service.consumer(topic, cryptoFailureAction="CONSUME") as consumer:
         producer = cpp.create_producer(
             topic, encryption_key="key", crypto_key_reader=pulsar.CryptoKeyReader(
@@ -303,7 +262,6 @@ def test_what_cpp_encrypts_is_handed_on_as_it_is(service, cpp, topic, keys):
 
 def test_cpp_reads_what_was_encrypted_before_us(service, cpp, topic, keys):
     sealer = Sealer(keys)
-    need_parameter(service, "producer", topic, encryptionKeys=sealer.parameter())
     consumer = cpp.subscribe(topic, "cpp", crypto_key_reader=pulsar.CryptoKeyReader(
         str(keys.public_file), str(keys.private_file)))
     with service.producer(topic, encryptionKeys=sealer.parameter()) as producer:

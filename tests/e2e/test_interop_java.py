@@ -10,7 +10,6 @@ import pytest
 from harness import ids
 from harness.client import decode, encode
 from harness.crypto import Keys, Sealer
-from harness.features import need_built, need_parameter
 from harness.java_peer import JavaPeer
 from test_interop import stamp
 
@@ -126,7 +125,6 @@ def test_what_java_delays_comes_later(service, java, topic):
 
 @pytest.mark.parametrize("compression", ["NONE", "LZ4"])
 def test_we_join_javas_chunks(service, broker, java, topic, compression):
-    need_built(service, "chunked")
     payload = bytes(number * 7919 % 251 for number in range(100_000))
     with service.consumer(topic) as consumer, service.reader(topic) as reader:
         (stored,) = java.publish(topic, [
@@ -143,7 +141,6 @@ def test_we_join_javas_chunks(service, broker, java, topic, compression):
 
 @pytest.mark.parametrize("batch", [None, 3])
 def test_what_java_encrypts_is_handed_on_as_it_is(service, java, topic, keys, batch):
-    need_built(service, "encrypted")
     messages = numbered(3)
     with service.consumer(topic, cryptoFailureAction="CONSUME") as consumer:
         java.publish(topic, messages, publicKey=str(keys.public_file), **({"batch": batch} if batch else {}))
@@ -194,7 +191,6 @@ def test_what_we_delay_comes_later_to_java(service, java, topic):
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
 def test_java_reads_what_we_compress(service, java, topic, compression):
-    need_parameter(service, "producer", topic, compressionType=compression)
     payloads = [b"0123456789abcdef" * 40_000, EVERYTHING, b"1" * 5000]
     with service.producer(topic, compressionType=compression) as producer:
         replies = [producer.publish(payload, key="k") for payload in payloads]
@@ -207,7 +203,6 @@ def test_java_reads_what_we_compress(service, java, topic, compression):
 @pytest.mark.parametrize("compression", ["NONE", *COMPRESSIONS])
 def test_java_reads_our_batches(service, java, topic, compression):
     batching = {"batchingEnabled": "true", "batchingMaxMessages": 10, "batchingMaxPublishDelay": 20_000}
-    need_parameter(service, "producer", topic, compressionType=compression, **batching)
     with service.producer(topic, compressionType=compression, **batching) as producer:
         for message in numbered(10):
             producer.send({**message, "eventTime": f"1970-01-01T00:00:0{message['eventTime'] / 1000:.3f}Z"})
@@ -224,7 +219,6 @@ def test_java_reads_our_batches(service, java, topic, compression):
 
 def test_java_reads_what_was_encrypted_before_us(service, java, topic, keys):
     sealer = Sealer(keys)
-    need_parameter(service, "producer", topic, encryptionKeys=sealer.parameter())
     with service.producer(topic, encryptionKeys=sealer.parameter()) as producer:
         for number in range(3):
             sealed, nonce = sealer.seal(b"secret %d" % number)
@@ -249,7 +243,6 @@ KEYS = ["", "k", "ключ", "😀", *(f"key-{number}" for number in range(30))]
 
 
 def test_a_key_goes_where_java_sends_it(service, java, partitioned):
-    need_parameter(service, "producer", partitioned)
     stored = java.publish(partitioned, [{"payload": "", "key": key} for key in KEYS])
     theirs = [ids.read(written)["partition"] for written in stored]
     assert len(set(theirs)) > 1
@@ -258,8 +251,6 @@ def test_a_key_goes_where_java_sends_it(service, java, partitioned):
 
 
 def test_we_read_the_partitions_that_java_publishes_to(service, java, partitioned):
-    need_parameter(service, "consumer", partitioned)
-    need_parameter(service, "reader", partitioned)
     with service.consumer(partitioned) as consumer, service.reader(partitioned, messageId="earliest") as reader:
         stored = java.publish(partitioned, [{"payload": encode(key), "key": key} for key in KEYS])
         for client in (consumer, reader):

@@ -11,7 +11,6 @@ import pytest
 
 from harness import ids, tools
 from harness.client import decode, encode
-from harness.features import need_parameter
 from test_interop import stamp
 
 EVERYTHING = bytes(range(256)) * 40
@@ -133,7 +132,6 @@ def test_we_read_what_the_peer_compresses(service, peer, topic, compression):
 
 @pytest.mark.parametrize("compression", ["LZ4", "ZLIB", "ZSTD"])
 def test_the_peer_reads_what_we_compress(service, peer, topic, compression):
-    need_parameter(service, "producer", topic, compressionType=compression)
     payloads = [b"0123456789abcdef" * 40_000, EVERYTHING, b"1" * 5000]
     with service.producer(topic, compressionType=compression) as producer:
         replies = [producer.publish(payload) for payload in payloads]
@@ -145,7 +143,6 @@ def test_the_peer_reads_what_we_compress(service, peer, topic, compression):
 @pytest.mark.parametrize("compression", ["NONE", "LZ4", "ZLIB", "ZSTD"])
 def test_the_peer_reads_our_batches(service, peer, topic, compression):
     batching = {"batchingEnabled": "true", "batchingMaxMessages": 10, "batchingMaxPublishDelay": 20_000}
-    need_parameter(service, "producer", topic, compressionType=compression, **batching)
     with service.producer(topic, compressionType=compression, **batching) as producer:
         for message in numbered(10):
             producer.send({**message, "eventTime": f"1970-01-01T00:00:0{message['eventTime'] / 1000:.3f}Z"})

@@ -246,20 +246,6 @@ def test_what_does_not_exist_is_404_and_500_for_readers(service):
     assert request(service.port, f"{V2}/reader/{base}").status == 500
 
 
-@pytest.mark.ours_only("comes in a later version")
-@pytest.mark.parametrize("path", [
-    "/ws/v2/producer/persistent/public/default/t?batchingEnabled=true",
-    "/ws/v2/producer/persistent/public/default/t?compressionType=LZ4",
-    "/ws/v2/consumer/persistent/public/default/t/s?pullMode=true",
-    "/ws/v2/consumer/persistent/public/default/t/s?maxRedeliverCount=3",
-    "/ws/v2/consumer/persistent/public/default/t/s?maxRedeliverCount=3&deadLetterTopic=d",
-])
-def test_what_is_not_built_yet_is_refused_with_a_sentence(service, path):
-    answer = request(service.port, path)
-    assert answer.status == 400, answer
-    assert len(answer.text) > 20
-
-
 def test_open_means_ready(service, topic):
     """A consumer that sees 101 has its subscription: nothing published afterwards is missed."""
     for number in range(10):

@@ -57,9 +57,6 @@ pub(in crate::dialect) fn spec(endpoint: &Endpoint) -> Result<Spec, Refusal> {
 /// `AbstractWebSocketHandler.getErrorCode` and `getErrorMessage`; `ReaderHandler` knows one status only.
 pub(in crate::dialect) fn open_failed(kind: EndpointKind, error: &OpenError) -> Refusal {
     let message = &error.message;
-    if error.kind == OpenErrorKind::Unsupported {
-        return Refusal::new(400, message);
-    }
     if kind == EndpointKind::Reader {
         return reader_failed(message);
     }
@@ -74,7 +71,7 @@ pub(in crate::dialect) fn open_failed(kind: EndpointKind, error: &OpenError) -> 
         OpenErrorKind::TooManyRequests => 429,
         OpenErrorKind::Unavailable => 503,
         OpenErrorKind::Timeout => 504,
-        OpenErrorKind::Unsupported | OpenErrorKind::Invalid | OpenErrorKind::Other => 500,
+        OpenErrorKind::Invalid | OpenErrorKind::Other => 500,
     };
     Refusal::new(
         status,

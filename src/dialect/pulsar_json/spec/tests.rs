@@ -350,8 +350,6 @@ fn failures_of_opening_have_their_statuses() {
         (Producer, OpenErrorKind::Other, 500),
         (Reader, OpenErrorKind::NotFound, 500),
         (Reader, OpenErrorKind::Authorization, 500),
-        (Reader, OpenErrorKind::Unsupported, 400),
-        (Consumer, OpenErrorKind::Unsupported, 400),
     ] {
         let message = "why".to_owned();
         let refusal = open_failed(
