@@ -7,6 +7,7 @@ use super::{
     producer::Producer,
     reader::Reader,
     rng::Rng,
+    twists::Twists,
     ws::{Incoming, WebSocket},
 };
 
@@ -21,7 +22,11 @@ pub(crate) struct Scene<'a> {
     pub(crate) faults: bool,
     /// The shard was told to come to its end.
     pub(crate) draining: bool,
+    pub(crate) twists: Twists,
 }
+
+/// How the service closes a consumer whose subscription was not removed.
+const FAILED_TO_DESERIALIZE: u16 = 4003;
 
 /// How far a client is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +70,8 @@ pub(crate) struct Actor {
     pub(crate) role: Role,
     pub(crate) stage: Stage,
     pub(crate) end: Option<End>,
+    /// It does not read, until it must be good.
+    pub(crate) is_deaf: bool,
 }
 
 impl Actor {
@@ -75,6 +82,7 @@ impl Actor {
             role,
             stage: Stage::Connecting,
             end: None,
+            is_deaf: false,
         }
     }
 
@@ -83,13 +91,14 @@ impl Actor {
         self.stage == Stage::Open
             && match &self.role {
                 Role::Producer(producer) => producer.restless(quiet),
-                Role::Consumer(consumer) => !quiet || consumer.owes(),
+                Role::Consumer(consumer) => !quiet || consumer.owes() || consumer.unsubscribed,
                 Role::Reader(reader) => reader.owes(),
             }
     }
 
     /// Does something of its own.
     pub(crate) fn act(&mut self, scene: &mut Scene<'_>) {
+        self.is_deaf |= scene.twists.deafness && scene.rng.one_in(60);
         let wish = match &mut self.role {
             Role::Producer(producer) => producer.act(&self.name, &mut self.ws, scene),
             Role::Consumer(consumer) => consumer.act(&self.name, &mut self.ws, scene),
@@ -137,15 +146,18 @@ impl Actor {
                     self.end = Some(End::Refused(status));
                 }
                 Incoming::Close(code, reason) => {
-                    let expected = match self.stage {
-                        Stage::Closing => code == Some(1000),
+                    let expected = match code {
+                        Some(1000) => self.stage == Stage::Closing,
+                        Some(1001) if reason.contains("Idle timeout") => scene.twists.idleness,
+                        Some(1001) => scene.draining,
+                        Some(1013) => self.is_deaf,
+                        Some(FAILED_TO_DESERIALIZE) => match &self.role {
+                            Role::Consumer(consumer) => consumer.unsubscribed,
+                            _ => false,
+                        },
                         _ => false,
                     };
-                    assert!(
-                        expected || (code == Some(1001) && scene.draining),
-                        "{} is closed: {code:?} {reason}",
-                        self.name
-                    );
+                    assert!(expected, "{} is closed: {code:?} {reason}", self.name);
                     self.end = Some(End::Closed(code));
                 }
                 Incoming::Text(text) => match &mut self.role {

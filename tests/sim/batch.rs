@@ -7,20 +7,29 @@ use prost::Message;
 use super::{
     broker::Broker,
     rng::Rng,
-    topic::{Content, Entry},
+    topic::{CHECKSUM_MISMATCH, Content, DECOMPRESSION_ERROR, Entry},
     wire::{Body, KeyValue, MessageMetadata, SingleMessageMetadata, Style},
 };
 
 impl Broker {
     /// Puts one entry into a topic, as somebody else's producer would.
-    pub(crate) fn put_entry(&mut self, index: usize, mut messages: Vec<Content>, rng: &mut Rng) {
+    pub(crate) fn put_entry(
+        &mut self,
+        index: usize,
+        mut messages: Vec<Content>,
+        corruption: Option<i32>,
+        rng: &mut Rng,
+    ) {
+        if corruption.is_some() {
+            messages.truncate(1);
+        }
         for content in &mut messages {
             content.is_null = rng.one_in(10);
             if content.is_null {
                 content.payload.clear();
             }
         }
-        let batched = messages.len() > 1 || rng.one_in(4);
+        let batched = messages.len() > 1 || (rng.one_in(4) && corruption.is_none());
         let (key, properties) = match &*messages {
             [one] if !batched => (one.key.clone(), pairs(one)),
             _ => (None, Vec::new()),
@@ -31,6 +40,10 @@ impl Broker {
             messages[0].payload.clone()
         };
         let compression = i32::try_from(rng.below(5)).expect("small");
+        let (compression, compressed) = match corruption {
+            Some(DECOMPRESSION_ERROR) => (1, vec![0xff; 7]),
+            _ => (compression, compress(compression, &plain)),
+        };
         let topic = &mut self.topics[index];
         let id = topic.next_id();
         let metadata = MessageMetadata {
@@ -53,13 +66,17 @@ impl Broker {
         topic.entries.push(Entry {
             id,
             body: Body {
-                style: *rng.pick(&[Style::Checked, Style::Unchecked, Style::Annotated]),
+                style: match corruption {
+                    Some(CHECKSUM_MISMATCH) => Style::Checked,
+                    _ => *rng.pick(&[Style::Checked, Style::Unchecked, Style::Annotated]),
+                },
                 metadata: metadata.encode_to_vec(),
-                payload: compress(compression, &plain),
+                payload: compressed,
             },
             messages,
             batched,
             publish_time: self.wall_ms,
+            corruption,
         });
     }
 }

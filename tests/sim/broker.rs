@@ -10,14 +10,17 @@ use super::{
     judge::Judge,
     rng::Rng,
     topic::{Handle, Topic},
-    wire::{self, BaseCommand, Frame, SendReceipt},
+    wire::{self, BaseCommand, Frame},
 };
 
 /// Errors in Pulsar's numbers.
 pub(crate) const METADATA_ERROR: i32 = 1;
 pub(crate) const CONSUMER_BUSY: i32 = 5;
 pub(crate) const SERVICE_NOT_READY: i32 = 6;
+pub(crate) const CHECKSUM_ERROR: i32 = 9;
+pub(crate) const TOPIC_TERMINATED: i32 = 15;
 pub(crate) const PRODUCER_BUSY: i32 = 16;
+pub(crate) const NOT_ALLOWED: i32 = 22;
 
 /// What topics' names begin with.
 pub(crate) const BASE: &str = "persistent://public/default/topic-";
@@ -31,6 +34,14 @@ pub(crate) struct Chaos {
     pub(crate) request_errors: usize,
     /// One lookup in so many is redirected first; 0: none.
     pub(crate) redirects: usize,
+    /// One producer in so many is ready some time after the answer; 0: none.
+    pub(crate) not_ready: usize,
+    /// One publish in so many is refused; 0: none.
+    pub(crate) send_errors: usize,
+    /// One receipt in so many is sent behind the one after it; 0: none.
+    pub(crate) disorder: usize,
+    /// One that is sent away in so many is told where to, or to which cluster; 0: none.
+    pub(crate) directions: usize,
 }
 
 /// What a command is about; commands on the same thing keep their order.
@@ -67,7 +78,12 @@ pub(crate) struct Producer {
     pub(crate) topic: usize,
     pub(crate) name: String,
     pub(crate) last_sequence_id: Option<u64>,
-    pub(crate) receipts: VecDeque<SendReceipt>,
+    /// Receipts and errors that are owed, in order.
+    pub(crate) receipts: VecDeque<BaseCommand>,
+    /// The answer that says that it is ready, if it is not.
+    pub(crate) readiness: Option<BaseCommand>,
+    /// Something of it was refused in a way that makes it send all again.
+    pub(crate) repeats: bool,
 }
 
 /// A consumer at the broker.
@@ -97,12 +113,16 @@ pub(crate) struct Broker {
     pub(crate) next_name: u32,
     pub(crate) next_ledger: u64,
     pub(crate) wall_ms: u64,
+    pub(crate) now: u64,
+    /// Consumers that asked for everything again, since the world looked.
+    pub(crate) rewound: Vec<String>,
 }
 
 /// Something the broker could do next.
 enum Candidate {
     Task(u32),
     Receipt(Handle),
+    Ready(Handle),
     Dispatch(usize, String),
     EndOfTopic(Handle),
 }
@@ -120,6 +140,8 @@ impl Broker {
             next_name: 0,
             next_ledger: 100,
             wall_ms: 0,
+            now: 0,
+            rewound: Vec::new(),
         };
         for index in 0..topics {
             broker.add_topic(format!("{BASE}{index}"), index);
@@ -136,6 +158,7 @@ impl Broker {
             entries: Vec::new(),
             subscriptions: BTreeMap::new(),
             terminated: false,
+            base: 0,
         });
     }
 
@@ -217,6 +240,9 @@ impl Broker {
         let owing = self.producers.iter().filter(|it| !it.1.receipts.is_empty());
         let owing = owing.map(|it| *it.0).filter(|it| awake(&it.0));
         candidates.extend(owing.map(Candidate::Receipt));
+        let unready = self.producers.iter().filter(|it| it.1.readiness.is_some());
+        let unready = unready.map(|it| *it.0).filter(|it| awake(&it.0));
+        candidates.extend(unready.map(Candidate::Ready));
         for (index, topic) in self.topics.iter().enumerate() {
             for (name, subscription) in &topic.subscriptions {
                 let ready = |it: Handle| awake(&it.0) && self.consumers[&it].permits > 0;
@@ -236,6 +262,11 @@ impl Broker {
         match candidates.swap_remove(chosen) {
             Candidate::Task(connection) => self.task(connection, rng, judge),
             Candidate::Receipt(producer) => self.receipts(producer, rng),
+            Candidate::Ready(handle) => {
+                let producer = self.producers.get_mut(&handle).expect("listed");
+                let ready = producer.readiness.take().expect("listed");
+                self.send(handle.0, ready);
+            }
             Candidate::Dispatch(topic, subscription) => {
                 for _ in 0..rng.range(1..6) {
                     self.dispatch(now, topic, &subscription, rng, judge);
@@ -272,16 +303,12 @@ impl Broker {
     fn receipts(&mut self, producer: Handle, rng: &mut Rng) {
         let state = self.producers.get_mut(&producer).expect("listed");
         let count = rng.range(1..state.receipts.len() + 1);
-        let receipts: Vec<_> = state.receipts.drain(..count).collect();
+        let mut receipts: Vec<_> = state.receipts.drain(..count).collect();
+        if count > 1 && self.chaos.disorder > 0 && rng.one_in(self.chaos.disorder) {
+            receipts.swap(0, 1);
+        }
         for receipt in receipts {
-            let send_receipt = Some(receipt);
-            self.send(
-                producer.0,
-                BaseCommand {
-                    send_receipt,
-                    ..BaseCommand::default()
-                },
-            );
+            self.send(producer.0, receipt);
         }
     }
 

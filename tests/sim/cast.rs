@@ -68,6 +68,9 @@ impl Run {
                 }
                 let compression = rng.pick(&["NONE", "NONE", "LZ4", "ZLIB", "ZSTD", "SNAPPY"]);
                 target += &format!("compressionType={compression}&");
+                if world.twists.impatience {
+                    target += &format!("sendTimeoutMillis={}&", rng.range(20..2000));
+                }
                 world.judge.producing.insert(name.clone(), producing);
                 let role = Producer::new(publishes_to, rng.range(1..120), rng.one_in(8));
                 Actor::new(name, &target, Role::Producer(role))

@@ -51,13 +51,13 @@ impl Broker {
                 producer: Some(producer),
                 ..
             } => {
-                self.create_producer(key, producer, unlucky);
+                self.create_producer(key, producer, unlucky, rng);
             }
             BaseCommand {
                 send: Some(send), ..
             } => {
                 let body = frame.body.expect("a SEND has a body");
-                self.store((key, send.producer_id), &send, body, judge);
+                self.store((key, send.producer_id), &send, body, rng, judge);
             }
             BaseCommand {
                 close_producer: Some(close),
@@ -76,15 +76,20 @@ impl Broker {
             } => {
                 let consumer = self.consumer((key, flow.consumer_id));
                 assert!(flow.message_permits > 0, "permits for nothing");
-                consumer.known = true;
+                let name = consumer.name.clone();
+                let is_first = !std::mem::replace(&mut consumer.known, true);
                 consumer.permits += i64::from(flow.message_permits);
                 judge.permits(&consumer.name, consumer.permits);
+                if is_first {
+                    let owed = judge.owed_first(&name);
+                    self.all_is_told((key, flow.consumer_id), &owed);
+                }
             }
             BaseCommand { ack: Some(ack), .. } => self.ack(key, &ack, judge),
             BaseCommand {
                 redeliver: Some(redeliver),
                 ..
-            } => self.redeliver(key, &redeliver),
+            } => self.redeliver(key, &redeliver, judge),
             BaseCommand {
                 unsubscribe: Some(asked),
                 ..

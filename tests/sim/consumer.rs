@@ -23,7 +23,7 @@ enum Ack {
 /// One consuming session.
 #[derive(Debug)]
 pub(crate) struct Consumer {
-    topic: usize,
+    pub(crate) topic: usize,
     kind: i32,
     limit: usize,
     ack_timeout: bool,
@@ -32,8 +32,9 @@ pub(crate) struct Consumer {
     /// Deliveries it has neither acknowledged nor given back, with their ids.
     held: BTreeMap<Place, String>,
     seen: BTreeSet<Place>,
-    /// Acknowledgements on their way, by how many bytes must have arrived for them.
-    acks: VecDeque<(u64, Place)>,
+    /// Acknowledgements on their way, by how many bytes must have arrived for them; whether it is
+    /// not the first time.
+    acks: VecDeque<(u64, Place, bool)>,
     /// What it acknowledged, with the ids.
     done: BTreeMap<Place, (Ack, String)>,
     /// It gave something back, so on some subscriptions all comes again.
@@ -41,6 +42,10 @@ pub(crate) struct Consumer {
     asked: usize,
     /// The last answer to "is this the end?".
     pub(crate) end_of_topic: Option<bool>,
+    /// It asked for its subscription to be removed.
+    pub(crate) unsubscribed: bool,
+    /// How much the client had been told when the broker was asked for all again.
+    pub(crate) rewound_at: Option<u64>,
 }
 
 impl Consumer {
@@ -64,6 +69,8 @@ impl Consumer {
             rewound: false,
             asked: 0,
             end_of_topic: None,
+            unsubscribed: false,
+            rewound_at: None,
         }
     }
 
@@ -77,6 +84,12 @@ impl Consumer {
     }
 
     pub(super) fn act(&mut self, name: &str, ws: &mut WebSocket, scene: &mut Scene<'_>) -> Wish {
+        if self.unsubscribed && (scene.quiet || scene.rng.one_in(10)) {
+            return Wish::Close;
+        }
+        if scene.twists.unsubscribes && !scene.quiet && scene.rng.one_in(150) {
+            self.unsubscribe(name, ws, scene);
+        }
         if scene.quiet {
             while !self.held.is_empty() {
                 self.ack(name, ws, scene);
@@ -97,10 +110,11 @@ impl Consumer {
                 // Once more: it means nothing.
                 let done = self
                     .done
-                    .values()
+                    .iter()
                     .nth(scene.rng.below(self.done.len().max(1)));
-                if let Some((_, id)) = done {
+                if let Some((place, (_, id))) = done {
                     ws.text(scene.rng, &json!({ "messageId": id }).to_string());
+                    self.acks.push_back((ws.written, *place, true));
                 }
             }
             48 => self.ask(ws, scene),
@@ -110,6 +124,12 @@ impl Consumer {
             _ => {}
         }
         Wish::Nothing
+    }
+
+    fn unsubscribe(&mut self, name: &str, ws: &mut WebSocket, scene: &mut Scene<'_>) {
+        self.unsubscribed = true;
+        scene.judge.asks_to_unsubscribe(name);
+        ws.text(scene.rng, r#"{"type":"unsubscribe"}"#);
     }
 
     /// Is this the end?
@@ -143,7 +163,7 @@ impl Consumer {
             _ => json!({ "messageId": id }),
         };
         ws.text(scene.rng, &command.to_string());
-        self.acks.push_back((ws.written, place));
+        self.acks.push_back((ws.written, place, false));
         self.done.insert(place, (Ack::OnItsWay, id));
     }
 
@@ -164,12 +184,19 @@ impl Consumer {
         name: &str,
         arrived: u64,
         told: Option<u64>,
+        now: u64,
         judge: &mut Judge,
     ) {
-        while let Some((_, place)) = self.acks.front().copied().filter(|ack| ack.0 <= arrived) {
+        while let Some((_, place, again)) =
+            self.acks.front().copied().filter(|ack| ack.0 <= arrived)
+        {
             self.acks.pop_front();
+            if again {
+                judge.settled_again(name);
+                continue;
+            }
             log!("    {name}: {place:?} is settled at {told:?}");
-            judge.settled(name, place);
+            judge.settled(name, place, now);
             self.done.get_mut(&place).expect("sent").0 = Ack::Taken(told);
         }
     }
@@ -183,6 +210,13 @@ impl Consumer {
         }
         let place = delivery::check(text, self.topic, scene.broker);
         scene.judge.received(name, place);
+        if self.single_active() && self.rewound_at.is_some_and(|told| start >= told) {
+            let is_sent_lately = scene.judge.is_sent_lately(name, place);
+            assert!(
+                is_sent_lately,
+                "{name}: {place:?} was sent before all was asked for again"
+            );
+        }
         // What is asked for again crosses acknowledgements that are on their way to the broker.
         let cuts = scene.judge.consuming[name].cuts;
         let undisturbed = cuts == 0 && !self.ack_timeout && !self.rewound;
@@ -203,7 +237,7 @@ impl Consumer {
             self.held.len(),
             self.limit
         );
-        if self.seen.insert(place) {
+        if self.seen.insert(place) && !scene.judge.consuming[name].is_renewed {
             self.in_order(name, place, scene);
         }
     }

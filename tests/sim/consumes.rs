@@ -6,7 +6,7 @@ use super::{
     broker::{Broker, CONSUMER_BUSY, Consumer, Lane, SERVICE_NOT_READY},
     judge::Judge,
     rng::Rng,
-    topic::{EXCLUSIVE, Entry, Handle, Place, Subscription},
+    topic::{CHECKSUM_MISMATCH, EXCLUSIVE, Entry, Handle, Place, Subscription},
     wire::{self, BaseCommand, MessageIdData},
 };
 
@@ -31,6 +31,7 @@ impl Broker {
             None if asked.initial_position == Some(1) => 0,
             None => topic.entries.len(),
         };
+        let start = start.max(topic.base);
         let durable = asked.durable.unwrap_or(true);
         let subscription = topic
             .subscriptions
@@ -45,6 +46,9 @@ impl Broker {
                 CONSUMER_BUSY,
                 "somebody else consumes",
             );
+            if let Some(name) = &asked.consumer_name {
+                judge.taken(name);
+            }
             return;
         }
         subscription.kind = asked.sub_type;
@@ -58,7 +62,7 @@ impl Broker {
             epoch: asked.consumer_epoch,
             told_end: false,
         };
-        judge.subscribed(&state.name);
+        judge.subscribed(&state.name, self.now);
         assert!(
             self.consumers.insert(handle, state).is_none(),
             "{handle:?} exists"
@@ -83,6 +87,14 @@ impl Broker {
                 .binary_search_by(find)
                 .expect("acknowledges what exists");
             let size = entries[at].messages.len();
+            if let Some(corruption) = entries[at].corruption
+                && subscription.durable
+            {
+                let reason = ack.validation_error;
+                assert_eq!(reason, Some(corruption), "{:?}", entries[at].id);
+                subscription.ack(at, None, size);
+                continue;
+            }
             if ack.ack_type == 1 {
                 let done = if id.ack_set.is_empty() { at + 1 } else { at };
                 for (entry, stored) in entries[..done].iter().enumerate() {
@@ -125,13 +137,17 @@ impl Broker {
         }
     }
 
-    pub(super) fn redeliver(&mut self, key: u32, asked: &wire::Redeliver) {
+    pub(super) fn redeliver(&mut self, key: u32, asked: &wire::Redeliver, judge: &mut Judge) {
         let handle = (key, asked.consumer_id);
         let consumer = self
             .consumers
             .get_mut(&handle)
             .expect("the consumer exists");
         consumer.epoch = asked.consumer_epoch.or(consumer.epoch);
+        if asked.message_ids.is_empty() {
+            judge.asked_for_all(&consumer.name);
+            self.rewound.push(consumer.name.clone());
+        }
         let topic = &mut self.topics[consumer.topic];
         let named: Vec<_> = asked
             .message_ids
@@ -150,40 +166,53 @@ impl Broker {
             self.fail(key, asked.request_id, CONSUMER_BUSY, "others consume");
             return;
         }
-        judge.cut_consumer(&consumer.name);
+        judge.unsubscribed(&consumer.name);
         self.remove_consumer(handle);
         self.topics[topic].subscriptions.remove(&name);
+        judge.renewed(&(topic, name));
         self.connection(key).closed.insert(Lane::Consumer(handle.1));
         self.succeed(key, asked.request_id);
     }
 
-    /// What the client acknowledged must have come before, unless the close crossed the answer to
-    /// a new subscription: then what was kept meanwhile is lost, as with Java.
+    /// What the client acknowledged must have come before.
     pub(super) fn close_consumer(&mut self, handle: Handle, request_id: u64, judge: &Judge) {
         let Some(consumer) = self.consumers.get(&handle) else {
             self.close_of_nothing(handle.0, Lane::Consumer(handle.1), request_id);
             return;
         };
-        let topic = &self.topics[consumer.topic];
-        if let Some(subscription) = topic.subscriptions.get(&consumer.subscription)
-            && consumer.known
-        {
-            let owed = judge.owed(&consumer.name);
-            for place in owed {
-                let size = topic.entries[place.entry].messages.len();
-                let members = (0..size).map(|member| Place { member, ..*place });
-                // Without batch index acknowledgement only whole entries count.
-                let whole =
-                    self.batch_index_acks || members.into_iter().all(|it| owed.contains(&it));
-                assert!(
-                    !whole || subscription.is_acked(place.entry, place.member),
-                    "{} closes, its acknowledgement of {place:?} never came",
-                    consumer.name
-                );
-            }
-        }
+        self.all_is_told(handle, &judge.owed(&consumer.name));
         self.remove_consumer(handle);
         self.succeed(handle.0, request_id);
+    }
+
+    /// The broker knows all of these acknowledgements of a consumer.
+    pub(super) fn all_is_told(&self, handle: Handle, owed: &BTreeSet<Place>) {
+        let consumer = &self.consumers[&handle];
+        let untold = self.untold(consumer.topic, &consumer.subscription, owed);
+        let name = &consumer.name;
+        assert_eq!(untold, [], "{name}: these acknowledgements never came");
+    }
+
+    /// Those acknowledgements that the broker has not.
+    pub(crate) fn untold(
+        &self,
+        topic: usize,
+        subscription: &str,
+        owed: &BTreeSet<Place>,
+    ) -> Vec<Place> {
+        let topic = &self.topics[topic];
+        let Some(subscription) = topic.subscriptions.get(subscription) else {
+            return Vec::new();
+        };
+        let is_whole = |place: &Place| {
+            let size = topic.entries[place.entry].messages.len();
+            let mut members = (0..size).map(|member| Place { member, ..*place });
+            // Without batch index acknowledgement only whole entries count.
+            self.batch_index_acks || members.all(|it| owed.contains(&it))
+        };
+        let untold = owed.iter().filter(|place| is_whole(place));
+        let untold = untold.filter(|it| !subscription.is_acked(it.entry, it.member));
+        untold.copied().collect()
     }
 
     /// Sends one entry to one consumer, if any may have one.
@@ -215,7 +244,7 @@ impl Broker {
             entry.id
         );
         consumer.permits -= i64::try_from(left.len()).expect("small");
-        for member in &left {
+        for member in left.iter().filter(|_| entry.corruption.is_none()) {
             judge.offered(
                 &consumer.name,
                 Place {
@@ -247,6 +276,9 @@ impl Broker {
         };
         let out = &mut self.connections.get_mut(&handle.0).expect("connected").out;
         wire::put_frame(out, command, Some(&entry.body));
+        if let (Some(CHECKSUM_MISMATCH), Some(last)) = (entry.corruption, out.last_mut()) {
+            *last ^= 1;
+        }
     }
 }
 

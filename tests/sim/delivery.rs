@@ -18,6 +18,7 @@ pub(crate) fn check(text: &str, topic: usize, broker: &Broker) -> Place {
     let topic = &broker.topics[topic];
     assert_eq!(id, consumer_id(topic, place), "the id in Java's encoding");
     let entry = &topic.entries[place.entry];
+    assert_eq!(entry.corruption, None, "{place:?} can be read");
     let content = &entry.messages[place.member];
     let payload = unbase64(string("payload").expect("a payload"));
     assert!(payload == content.payload, "payload of {place:?}");

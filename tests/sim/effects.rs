@@ -53,6 +53,7 @@ impl World {
                     };
                     if let Some(client) = &mut self.clients[slot] {
                         client.socket.finished = Some(last);
+                        self.judge.ended(&client.actor.name, self.now);
                     }
                 }
                 Effect::Abort(key) => {
@@ -62,6 +63,7 @@ impl World {
                     if let Some(mut client) = self.clients[slot].take() {
                         client.actor.end = Some(End::Dropped);
                         self.trace.note(format!("{} is dropped", client.actor.name));
+                        self.judge.ended(&client.actor.name, self.now);
                     }
                 }
                 Effect::Survey { .. } | Effect::LookAtStatusFile(_) => {
@@ -110,6 +112,9 @@ impl World {
                 } => self.resolving.push((request, host, port)),
                 Effect::Drained => {
                     assert!(!self.drained, "drained twice");
+                    let untold = self.untold();
+                    let is_cut_short = self.shard.is_cut_short();
+                    assert!(untold.is_empty() || is_cut_short, "drained: {untold:?}");
                     self.drained = true;
                 }
             }

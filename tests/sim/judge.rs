@@ -2,10 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::topic::{Content, Place};
+use super::{
+    topic::{Content, Place},
+    world::MILLISECOND,
+};
 
 /// Members of an entry; the broker counts permits by message, but sends whole entries.
 pub(crate) const BATCH_MAX: i64 = 6;
+
+/// Acknowledgements this young are told again after a connection broke.
+const RECALLED_NANOS: u64 = 900 * MILLISECOND;
+
+/// How long a consumer may outlive its session for the sake of its acknowledgements.
+const LEAVING_NANOS: u64 = 30_000 * MILLISECOND;
 
 /// A subscription: topic and name.
 pub(crate) type SubscriptionKey = (usize, String);
@@ -20,8 +29,20 @@ pub(crate) struct Consuming {
     /// How often the broker sent each message, and how often it came out at the client.
     offered: BTreeMap<Place, u32>,
     received: BTreeMap<Place, u32>,
-    /// Acknowledgements that the shard has got and the broker must get, unless a fault comes between.
-    settled: BTreeSet<Place>,
+    /// Acknowledgements that the shard has got and the broker must get, unless a fault comes between;
+    /// by place, with their order and when they were told.
+    settled: BTreeMap<Place, (u64, u64)>,
+    settled_so_far: u64,
+    /// Those that the shard had when its consumer was made at the broker, by order.
+    settled_before: u64,
+    /// Its subscription may be removed at its wish.
+    asked_to_unsubscribe: bool,
+    /// Its session is over, since then.
+    pub(crate) ended_at: Option<u64>,
+    /// Its subscription, or its topic, began anew: what it sees does so, too.
+    pub(crate) is_renewed: bool,
+    /// Messages that were sent since everything was asked for again for the last time.
+    sent_lately: BTreeSet<Place>,
     /// It has acknowledged nothing and given nothing back, nor does so by waiting.
     pub(crate) hoards: bool,
     /// The broker closed it, and the shard may send acknowledgements until it learns so.
@@ -42,6 +63,21 @@ impl Consuming {
     }
 }
 
+impl Consuming {
+    /// A broken connection takes the last acknowledgements along; of those the shard has to tell the
+    /// last two groups again, if they are not older than a second. One group has one at least.
+    fn keep_recalled(&mut self, now: u64) {
+        self.keep_last();
+        self.settled
+            .retain(|_, (_, at)| *at + RECALLED_NANOS >= now);
+    }
+
+    fn keep_last(&mut self) {
+        let so_far = self.settled_so_far;
+        self.settled.retain(|_, (order, _)| *order + 2 > so_far);
+    }
+}
+
 /// What is known of one producing session.
 #[derive(Debug, Default)]
 pub(crate) struct Producing {
@@ -57,6 +93,8 @@ pub(crate) struct Producing {
     stored: BTreeMap<usize, (u64, u32)>,
     /// The largest number stored so far, by topic.
     newest: BTreeMap<usize, usize>,
+    /// What the broker refused, and may store behind later ones if it is sent again.
+    refused: BTreeSet<usize>,
     pub(crate) cuts: u32,
 }
 
@@ -100,9 +138,9 @@ impl Judge {
             );
             return;
         }
-        let newest = producing.newest.insert(topic, number);
+        let newest = producing.newest.get(&topic).copied();
         assert!(
-            newest.is_none_or(|newest| newest < number),
+            newest.is_none_or(|newest| newest < number) || producing.refused.contains(&number),
             "{session} {number} is stored behind {newest:?}"
         );
         let first = producing.first_sequence_id;
@@ -112,7 +150,20 @@ impl Judge {
             "{session} {number} has sequence id {sequence_id}, next is {next}"
         );
         *next = sequence_id + 1;
+        producing
+            .newest
+            .insert(topic, newest.max(Some(number)).unwrap_or(number));
         producing.stored.insert(number, (sequence_id, 1));
+    }
+
+    /// The broker refused an entry of a session, which may send all that is in flight again.
+    pub(crate) fn refused(&mut self, contents: &[Content]) {
+        for (index, content) in contents.iter().enumerate() {
+            let (number, session) = origin(&content.payload);
+            let producing = self.producing.get_mut(&session).expect("a known session");
+            producing.refused.insert(number);
+            producing.cuts += u32::from(index == 0);
+        }
     }
 
     /// Whether a publish was ever stored.
@@ -130,24 +181,81 @@ impl Judge {
     }
 
     /// The broker lost a session's half through a fault.
-    pub(crate) fn cut_consumer(&mut self, consumer: &str) {
+    pub(crate) fn cut_consumer(&mut self, consumer: &str, now: u64) {
+        let consuming = self.consuming.get_mut(consumer).expect("a known consumer");
+        consuming.cuts += 1;
+        consuming.keep_recalled(now);
+    }
+
+    /// The broker removed a session's subscription, because it was asked to.
+    pub(crate) fn unsubscribed(&mut self, consumer: &str) {
         let consuming = self.consuming.get_mut(consumer).expect("a known consumer");
         consuming.cuts += 1;
         consuming.settled.clear();
+    }
+
+    /// The subscription was removed: nothing that was acknowledged on it is remembered.
+    pub(crate) fn renewed(&mut self, subscription: &SubscriptionKey) {
+        for consuming in self.consuming.values_mut() {
+            if consuming.subscription.as_ref() == Some(subscription) {
+                consuming.is_renewed = true;
+                if consuming.ended_at.is_some() {
+                    consuming.settled.clear();
+                }
+            }
+        }
     }
 
     /// The broker closed a session's half, its topic being moved.
     pub(crate) fn unloaded(&mut self, consumer: &str) {
         let consuming = self.consuming.get_mut(consumer).expect("a known consumer");
         consuming.unloaded = true;
+        consuming.keep_last();
     }
 
     /// The broker has made a session's half, for the first time or again.
-    pub(crate) fn subscribed(&mut self, consumer: &str) {
+    pub(crate) fn subscribed(&mut self, consumer: &str, now: u64) {
         let consuming = self.consuming.get_mut(consumer).expect("a known consumer");
         if std::mem::take(&mut consuming.unloaded) {
+            // When the shard learnt so is not known; it was before now.
+            consuming.keep_recalled(now);
+        }
+        for (_, at) in consuming.settled.values_mut() {
+            *at = now;
+        }
+        consuming.settled_before = consuming.settled_so_far;
+    }
+
+    /// The broker has somebody else on the subscription, who was sent the messages already.
+    pub(crate) fn taken(&mut self, consumer: &str) {
+        let consuming = self.consuming.get_mut(consumer).expect("a known consumer");
+        if consuming.ended_at.is_some() {
             consuming.settled.clear();
         }
+    }
+
+    /// A session is over; the shard knows so.
+    pub(crate) fn ended(&mut self, consumer: &str, now: u64) {
+        if let Some(consuming) = self.consuming.get_mut(consumer) {
+            consuming.ended_at.get_or_insert(now);
+        }
+    }
+
+    /// A client wants its subscription removed: what was acknowledged on it is not worth much.
+    pub(crate) fn asks_to_unsubscribe(&mut self, consumer: &str) {
+        let consuming = self.consuming.get_mut(consumer).expect("a known consumer");
+        consuming.asked_to_unsubscribe = true;
+    }
+
+    /// The broker was asked for everything again.
+    pub(crate) fn asked_for_all(&mut self, consumer: &str) {
+        let consuming = self.consuming.get_mut(consumer).expect("a known consumer");
+        consuming.sent_lately.clear();
+    }
+
+    /// Whether a message was sent since everything was asked for again for the last time.
+    pub(crate) fn is_sent_lately(&self, consumer: &str, place: Place) -> bool {
+        self.consuming[consumer].sent_lately.contains(&place)
     }
 
     /// The broker got permits; it now has so many.
@@ -163,6 +271,7 @@ impl Judge {
     pub(crate) fn offered(&mut self, consumer: &str, place: Place) {
         let consuming = self.consuming.get_mut(consumer).expect("a known consumer");
         *consuming.offered.entry(place).or_default() += 1;
+        consuming.sent_lately.insert(place);
         let offered = i64::try_from(consuming.offered.len()).expect("small");
         assert!(
             !consuming.hoards || consuming.cuts > 0 || offered < 2 * consuming.limit + BATCH_MAX,
@@ -199,9 +308,17 @@ impl Judge {
     }
 
     /// The shard has taken an acknowledgement.
-    pub(crate) fn settled(&mut self, consumer: &str, place: Place) {
+    pub(crate) fn settled(&mut self, consumer: &str, place: Place, now: u64) {
         let consuming = self.consuming.get_mut(consumer).expect("a known consumer");
-        consuming.settled.insert(place);
+        consuming.settled_so_far += 1;
+        let order = consuming.settled_so_far;
+        consuming.settled.insert(place, (order, now));
+    }
+
+    /// The shard has taken an acknowledgement once more, which may count for it as another one.
+    pub(crate) fn settled_again(&mut self, consumer: &str) {
+        let consuming = self.consuming.get_mut(consumer).expect("a known consumer");
+        consuming.settled_so_far += 1;
     }
 
     /// The broker got an acknowledgement.
@@ -218,8 +335,26 @@ impl Judge {
     }
 
     /// What the broker must have got when a consumer is closed in an orderly way.
-    pub(crate) fn owed(&self, consumer: &str) -> &BTreeSet<Place> {
-        &self.consuming[consumer].settled
+    pub(crate) fn owed(&self, consumer: &str) -> BTreeSet<Place> {
+        self.consuming[consumer].settled.keys().copied().collect()
+    }
+
+    /// Of that, what it must have got before the permits of a consumer that came back.
+    pub(crate) fn owed_first(&self, consumer: &str) -> BTreeSet<Place> {
+        let consuming = &self.consuming[consumer];
+        let settled = consuming.settled.iter();
+        let first = settled.filter(|(_, (order, _))| *order <= consuming.settled_before);
+        first.map(|(place, _)| *place).collect()
+    }
+
+    /// Sessions that ended and that their consumers may outlive, because their time is not over.
+    pub(crate) fn leaving(&self, now: u64) -> impl Iterator<Item = (&String, &SubscriptionKey)> {
+        self.consuming.iter().filter_map(move |(name, consuming)| {
+            let ended = consuming.ended_at?;
+            let is_due = now < ended + LEAVING_NANOS && !consuming.settled.is_empty();
+            let is_due = is_due && !consuming.asked_to_unsubscribe;
+            is_due.then_some((name, consuming.subscription.as_ref()?))
+        })
     }
 }
 

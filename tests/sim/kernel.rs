@@ -34,8 +34,9 @@ impl World {
         };
         let all_told = !socket.wants_write;
         let told = all_told.then_some(socket.told);
+        let now = self.now;
         if let Role::Consumer(consumer) = &mut actor.role {
-            consumer.settle(&actor.name, socket.arrived, told, &mut self.judge);
+            consumer.settle(&actor.name, socket.arrived, told, now, &mut self.judge);
         }
     }
 
@@ -73,6 +74,7 @@ impl World {
         };
         self.trace
             .note(format!("{} ends: {:?}", actor.name, actor.end));
+        self.judge.ended(&actor.name, self.now);
         if socket.finished.is_none() && !socket.to_client.closed {
             self.shard
                 .handle_client_closed(self.now(), socket.key, "gone");
@@ -170,8 +172,24 @@ impl World {
         self.shard.handle_resolved(self.now(), request, answer);
     }
 
+    /// What is sent again because all was asked for again may be told apart from what was sent before
+    /// by when it reaches the client.
+    pub(super) fn mark_rewinds(&mut self) {
+        for name in std::mem::take(&mut self.broker.rewound) {
+            for client in self.clients.iter_mut().flatten() {
+                if let Role::Consumer(consumer) = &mut client.actor.role
+                    && client.actor.name == name
+                {
+                    let socket = &client.socket;
+                    consumer.rewound_at = (!socket.wants_write).then_some(socket.told);
+                }
+            }
+        }
+    }
+
     /// A connection to a broker breaks, wherever its bytes are.
     pub(crate) fn cut(&mut self, link: usize) {
+        self.broker.now = self.now;
         let socket = self.links.remove(link);
         self.trace.note(format!("{} is cut", socket.connection));
         if socket.up {

@@ -1,8 +1,10 @@
-//! What a broker forgets: connections that end, topics that move away.
+//! What a broker forgets: connections that end, topics that move away, topics and
+//! subscriptions that are deleted.
 
 use super::{
-    broker::{Broker, Lane},
+    broker::{Broker, Consumer, Lane},
     judge::Judge,
+    rng::Rng,
     topic::Handle,
     wire::{self, BaseCommand},
 };
@@ -15,51 +17,116 @@ impl Broker {
             let producer = self.producers.remove(&handle).expect("listed");
             judge.cut_producer(&producer.name);
         }
-        for handle in self.consumers_where(|handle, _| handle.0 == key) {
+        let lost: Vec<_> = self
+            .consumers
+            .keys()
+            .filter(|it| it.0 == key)
+            .copied()
+            .collect();
+        for handle in lost {
             let name = self.remove_consumer(handle);
-            judge.cut_consumer(&name);
+            judge.cut_consumer(&name, self.now);
         }
     }
 
     /// Moves a topic to another host, as a balancing cluster does.
-    pub(crate) fn unload(&mut self, topic: usize, judge: &mut Judge) {
+    pub(crate) fn unload(&mut self, topic: usize, rng: &mut Rng, judge: &mut Judge) {
         let next = (self.topics[topic].owner + 1) % self.hosts;
         self.topics[topic].owner = next;
-        self.topics[topic].ledger = self.next_ledger;
-        self.next_ledger += 1;
+        self.begin_ledger(topic);
         for handle in self.producers_where(|_, on| on == topic) {
             let producer = self.producers.remove(&handle).expect("listed");
             judge.cut_producer(&producer.name);
-            self.closed_by_us(handle, Lane::Producer(handle.1));
-            let close_producer = Some(wire::CloseProducer {
-                producer_id: handle.1,
-                request_id: u64::MAX,
-            });
-            self.send(
-                handle.0,
-                BaseCommand {
-                    close_producer,
-                    ..BaseCommand::default()
-                },
-            );
+            self.send_away(handle, true, topic, rng);
         }
-        for handle in self.consumers_where(|_, on| on == topic) {
+        for handle in self.consumers_where(|it| it.topic == topic) {
             let name = self.remove_consumer(handle);
-            judge.cut_consumer(&name);
+            judge.cut_consumer(&name, self.now);
             judge.unloaded(&name);
-            self.closed_by_us(handle, Lane::Consumer(handle.1));
-            let close_consumer = Some(wire::CloseConsumer {
-                consumer_id: handle.1,
-                request_id: u64::MAX,
-            });
+            self.send_away(handle, false, topic, rng);
+        }
+    }
+
+    /// Deletes a topic with all its subscriptions; who wants it makes it anew.
+    pub(crate) fn delete_topic(&mut self, topic: usize, rng: &mut Rng, judge: &mut Judge) {
+        let names: Vec<_> = self.topics[topic].subscriptions.keys().cloned().collect();
+        self.unload(topic, rng, judge);
+        for name in names {
+            self.topics[topic].subscriptions.remove(&name);
+            judge.renewed(&(topic, name));
+        }
+        self.topics[topic].base = self.topics[topic].entries.len();
+        self.topics[topic].terminated = false;
+    }
+
+    /// Deletes a subscription, whoever consumes.
+    pub(crate) fn delete_subscription(&mut self, topic: usize, rng: &mut Rng, judge: &mut Judge) {
+        let durable = self.topics[topic].subscriptions.iter();
+        let durable = durable.filter(|(_, it)| it.durable);
+        let names: Vec<_> = durable.map(|(name, _)| name.clone()).collect();
+        if names.is_empty() {
+            return;
+        }
+        let name = rng.pick(&names).clone();
+        for handle in self.consumers_where(|it| it.topic == topic && it.subscription == name) {
+            let consumer = self.remove_consumer(handle);
+            judge.cut_consumer(&consumer, self.now);
+            judge.unloaded(&consumer);
+            self.send_away(handle, false, topic, rng);
+        }
+        self.topics[topic].subscriptions.remove(&name);
+        judge.renewed(&(topic, name));
+    }
+
+    fn begin_ledger(&mut self, topic: usize) {
+        self.topics[topic].ledger = self.next_ledger;
+        self.next_ledger += 1;
+    }
+
+    /// Tells a producer or consumer that it is not here any more, and perhaps where to go.
+    fn send_away(&mut self, handle: Handle, is_producer: bool, topic: usize, rng: &mut Rng) {
+        let lane = match is_producer {
+            true => Lane::Producer(handle.1),
+            false => Lane::Consumer(handle.1),
+        };
+        let connection = self.connections.get_mut(&handle.0).expect("connected");
+        connection.closed.insert(lane);
+        let url = |host: usize| Some(format!("pulsar://broker-{host}:6650"));
+        let directs = self.chaos.directions > 0 && rng.one_in(self.chaos.directions);
+        if directs && rng.one_in(2) {
+            let migrated = wire::TopicMigrated {
+                resource_id: handle.1,
+                resource_type: i32::from(!is_producer),
+                broker_service_url: url(rng.below(self.hosts)),
+            };
+            let topic_migrated = Some(migrated);
             self.send(
                 handle.0,
                 BaseCommand {
-                    close_consumer,
+                    topic_migrated,
                     ..BaseCommand::default()
                 },
             );
         }
+        let assigned = url(self.topics[topic].owner).filter(|_| directs && rng.one_in(2));
+        let close_producer = wire::CloseProducer {
+            producer_id: handle.1,
+            request_id: u64::MAX,
+            assigned_broker_service_url: assigned.clone(),
+        };
+        let close_consumer = wire::CloseConsumer {
+            consumer_id: handle.1,
+            request_id: u64::MAX,
+            assigned_broker_service_url: assigned,
+        };
+        self.send(
+            handle.0,
+            BaseCommand {
+                close_producer: is_producer.then_some(close_producer),
+                close_consumer: (!is_producer).then_some(close_consumer),
+                ..BaseCommand::default()
+            },
+        );
     }
 
     fn producers_where(&self, is_meant: impl Fn(Handle, usize) -> bool) -> Vec<Handle> {
@@ -68,15 +135,9 @@ impl Broker {
         meant.map(|it| *it.0).collect()
     }
 
-    fn consumers_where(&self, is_meant: impl Fn(Handle, usize) -> bool) -> Vec<Handle> {
-        let meant = self.consumers.iter();
-        let meant = meant.filter(|it| is_meant(*it.0, it.1.topic));
+    fn consumers_where(&self, is_meant: impl Fn(&Consumer) -> bool) -> Vec<Handle> {
+        let meant = self.consumers.iter().filter(|it| is_meant(it.1));
         meant.map(|it| *it.0).collect()
-    }
-
-    fn closed_by_us(&mut self, handle: Handle, lane: Lane) {
-        let connection = self.connections.get_mut(&handle.0).expect("connected");
-        connection.closed.insert(lane);
     }
 
     /// Forgets a consumer, and a subscription that does not outlive it; tells its name.

@@ -40,6 +40,7 @@ mod scenario;
 mod socket;
 mod text;
 mod topic;
+mod twists;
 mod wire;
 mod world;
 mod ws;
@@ -60,6 +61,7 @@ const PLAIN: Scenario = Scenario {
     readers: 0,
     faults: false,
     drain: false,
+    twists: false,
 };
 
 fn variable(name: &str) -> Option<u64> {
@@ -192,6 +194,20 @@ fn drain_with_faults() {
         subscriptions: 2,
         faults,
         drain: true,
+        ..PLAIN
+    });
+}
+
+#[test]
+fn twists() {
+    let name = "twists";
+    sweep(Scenario {
+        name,
+        producers: 3,
+        subscriptions: 2,
+        readers: 1,
+        faults: true,
+        twists: true,
         ..PLAIN
     });
 }

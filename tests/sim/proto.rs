@@ -170,13 +170,26 @@ commands! {
         consumer_id: uint64, required, "1", u64;
         request_id: uint64, required, "2", u64;
     }
+    SendError {
+        producer_id: uint64, required, "1", u64;
+        sequence_id: uint64, required, "2", u64;
+        error: int32, required, "3", i32;
+        message: string, required, "4", String;
+    }
+    TopicMigrated {
+        resource_id: uint64, required, "1", u64;
+        resource_type: int32, required, "2", i32;
+        broker_service_url: string, optional, "3", Option<String>;
+    }
     CloseProducer {
         producer_id: uint64, required, "1", u64;
         request_id: uint64, required, "2", u64;
+        assigned_broker_service_url: string, optional, "3", Option<String>;
     }
     CloseConsumer {
         consumer_id: uint64, required, "1", u64;
         request_id: uint64, required, "2", u64;
+        assigned_broker_service_url: string, optional, "3", Option<String>;
     }
     Redeliver {
         consumer_id: uint64, required, "1", u64;
@@ -232,6 +245,7 @@ commands! {
         producer: message, optional, "5", Option<Producer>;
         send: message, optional, "6", Option<Send>;
         send_receipt: message, optional, "7", Option<SendReceipt>;
+        send_error: message, optional, "8", Option<SendError>;
         deliver: message, optional, "9", Option<Deliver>;
         ack: message, optional, "10", Option<Ack>;
         flow: message, optional, "11", Option<Flow>;
@@ -251,5 +265,6 @@ commands! {
         end_of_topic: message, optional, "27", Option<EndOfTopic>;
         active_change: message, optional, "31", Option<ActiveChange>;
         ack_response: message, optional, "38", Option<AckResponse>;
+        topic_migrated: message, optional, "68", Option<TopicMigrated>;
     }
 }

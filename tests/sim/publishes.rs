@@ -6,8 +6,12 @@ use prost::Message;
 
 use super::{
     batch::decompress,
-    broker::{Broker, Lane, PRODUCER_BUSY, Producer, SERVICE_NOT_READY},
+    broker::{
+        Broker, CHECKSUM_ERROR, Lane, NOT_ALLOWED, PRODUCER_BUSY, Producer, SERVICE_NOT_READY,
+        TOPIC_TERMINATED,
+    },
     judge::Judge,
+    rng::Rng,
     topic::{Content, Entry, Handle},
     wire::{
         self, BaseCommand, Body, KeyValue, MessageIdData, MessageMetadata, SingleMessageMetadata,
@@ -15,11 +19,22 @@ use super::{
 };
 
 impl Broker {
-    pub(super) fn create_producer(&mut self, key: u32, asked: wire::Producer, unlucky: bool) {
+    pub(super) fn create_producer(
+        &mut self,
+        key: u32,
+        asked: wire::Producer,
+        unlucky: bool,
+        rng: &mut Rng,
+    ) {
         let topic = self.topic(&asked.topic);
         if unlucky || self.topics[topic].owner != self.connection(key).host {
             self.refuse(key, Lane::Producer(asked.producer_id));
             self.fail(key, asked.request_id, SERVICE_NOT_READY, "not here");
+            return;
+        }
+        if self.topics[topic].terminated {
+            self.refuse(key, Lane::Producer(asked.producer_id));
+            self.fail(key, asked.request_id, TOPIC_TERMINATED, "it has ended");
             return;
         }
         let handle = (key, asked.producer_id);
@@ -37,24 +52,28 @@ impl Broker {
             name: name.clone(),
             last_sequence_id: None,
             receipts: std::collections::VecDeque::new(),
+            readiness: None,
+            repeats: false,
         };
         assert!(
             self.producers.insert(handle, state).is_none(),
             "{handle:?} exists"
         );
-        let producer_success = Some(wire::ProducerSuccess {
-            request_id: asked.request_id,
-            producer_name: name,
-            last_sequence_id: Some(-1),
-            producer_ready: Some(true),
-        });
-        self.send(
-            key,
-            BaseCommand {
-                producer_success,
-                ..BaseCommand::default()
-            },
-        );
+        let answer = |is_ready| BaseCommand {
+            producer_success: Some(wire::ProducerSuccess {
+                request_id: asked.request_id,
+                producer_name: name.clone(),
+                last_sequence_id: Some(-1),
+                producer_ready: Some(is_ready),
+            }),
+            ..BaseCommand::default()
+        };
+        let is_ready = self.chaos.not_ready == 0 || !rng.one_in(self.chaos.not_ready);
+        self.send(key, answer(is_ready));
+        if !is_ready {
+            let producer = self.producers.get_mut(&handle).expect("just made");
+            producer.readiness = Some(answer(true));
+        }
     }
 
     pub(super) fn store(
@@ -62,6 +81,7 @@ impl Broker {
         handle: Handle,
         send: &wire::Send,
         body: Body,
+        rng: &mut Rng,
         judge: &mut Judge,
     ) {
         let metadata = MessageMetadata::decode(&*body.metadata).expect("metadata");
@@ -69,12 +89,14 @@ impl Broker {
             .producers
             .get_mut(&handle)
             .expect("the producer exists");
+        assert!(producer.readiness.is_none(), "it is ready");
         assert_eq!(metadata.producer_name, producer.name, "the producer's name");
         assert_eq!(metadata.sequence_id, send.sequence_id, "one sequence id");
         assert!(
-            producer
-                .last_sequence_id
-                .is_none_or(|last| last < send.sequence_id),
+            producer.repeats
+                || producer
+                    .last_sequence_id
+                    .is_none_or(|last| last < send.sequence_id),
             "sequence ids ascend"
         );
         let messages = contents(&metadata, &body);
@@ -95,10 +117,32 @@ impl Broker {
             metadata.publish_time,
             self.wall_ms
         );
+        let topic = &mut self.topics[producer.topic];
+        let error = if topic.terminated {
+            Some(TOPIC_TERMINATED)
+        } else if self.chaos.send_errors > 0 && rng.one_in(self.chaos.send_errors) {
+            Some(*rng.pick(&[CHECKSUM_ERROR, NOT_ALLOWED]))
+        } else {
+            None
+        };
+        if let Some(error) = error {
+            producer.repeats |= error == CHECKSUM_ERROR;
+            judge.refused(&messages);
+            let send_error = Some(wire::SendError {
+                producer_id: handle.1,
+                sequence_id: send.sequence_id,
+                error,
+                message: "no".into(),
+            });
+            producer.receipts.push_back(BaseCommand {
+                send_error,
+                ..BaseCommand::default()
+            });
+            return;
+        }
         for (sequence_id, content) in (send.sequence_id..).zip(&messages) {
             judge.stored(producer.topic, &producer.name, sequence_id, content);
         }
-        let topic = &mut self.topics[producer.topic];
         let id = topic.next_id();
         topic.entries.push(Entry {
             id,
@@ -106,8 +150,9 @@ impl Broker {
             messages,
             batched,
             publish_time: metadata.publish_time,
+            corruption: None,
         });
-        producer.receipts.push_back(wire::SendReceipt {
+        let receipt = wire::SendReceipt {
             producer_id: handle.1,
             sequence_id: send.sequence_id,
             message_id: Some(MessageIdData {
@@ -116,6 +161,10 @@ impl Broker {
                 ..MessageIdData::default()
             }),
             highest_sequence_id: last,
+        };
+        producer.receipts.push_back(BaseCommand {
+            send_receipt: Some(receipt),
+            ..BaseCommand::default()
         });
     }
 
@@ -126,14 +175,7 @@ impl Broker {
             return;
         };
         for receipt in producer.receipts {
-            let send_receipt = Some(receipt);
-            self.send(
-                handle.0,
-                BaseCommand {
-                    send_receipt,
-                    ..BaseCommand::default()
-                },
-            );
+            self.send(handle.0, receipt);
         }
         self.succeed(handle.0, request_id);
     }

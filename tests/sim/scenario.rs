@@ -10,6 +10,7 @@ use super::{
     producer,
     rng::Rng,
     topic::{EXCLUSIVE, FAILOVER, KEY_SHARED, SHARED},
+    twists::Twists,
     world::{MILLISECOND, Trace, World},
 };
 
@@ -24,6 +25,8 @@ pub(crate) struct Scenario {
     pub(crate) readers: usize,
     pub(crate) faults: bool,
     pub(crate) drain: bool,
+    /// What happens rarely happens often.
+    pub(crate) twists: bool,
 }
 
 /// Steps of the part in which everybody does what they like.
@@ -119,6 +122,11 @@ impl Run {
         if rng.one_in(3) {
             config.replies_bytes_max = rng.range(100..5000);
         }
+        let mut twists = Twists::default();
+        if scenario.twists {
+            twists = Twists::draw(&mut rng);
+            twists.configure(&mut config);
+        }
         let mut broker = Broker::new(hosts, topics, rng.one_in(2));
         if scenario.partitioned > 0 {
             for _ in 0..rng.range(1..5) {
@@ -129,6 +137,7 @@ impl Run {
             broker.chaos = Chaos {
                 request_errors: *rng.pick(&[0, 4, 20]),
                 redirects: rng.range(0..4),
+                ..Chaos::default()
             };
         } else if rng.one_in(2) {
             broker.chaos.redirects = 2;
@@ -138,6 +147,8 @@ impl Run {
             .map(|_| Some(rng.next() % (50 * MILLISECOND)))
             .collect();
         let mut world = World::new(config, broker, slots.len(), seed);
+        world.twists = twists;
+        twists.prepare(&mut world.broker.chaos);
         world.faults = scenario.faults;
         world.judge.strict = !scenario.faults;
         world.pace = *rng.pick(&[1, 10, 60, 200]) * MILLISECOND;
@@ -171,6 +182,8 @@ impl Run {
         self.until("everything is settled", Self::settled);
         if !self.scenario.faults {
             self.end_of_topic();
+        } else if self.scenario.twists {
+            self.ends_are_known();
         }
         for slot in 0..self.slots.len() {
             if let Some(client) = &mut self.world.clients[slot] {
@@ -216,6 +229,49 @@ impl Run {
         self.world.ask_for_the_end();
         self.until("all is answered", Self::settled);
         assert!(!ended(self).contains(&false), "every topic has ended");
+    }
+
+    /// Whoever consumes all of a topic that has ended can learn so.
+    fn ends_are_known(&mut self) {
+        self.next.fill(None);
+        self.until("nobody is on the way", Self::settled);
+        self.until("the consumers of what has ended are told", |run| {
+            let broker = &run.world.broker;
+            let is_told = |name: &str| {
+                let mut made = broker.consumers.values();
+                made.any(|it| it.name == name && it.told_end)
+            };
+            let mut clients = run.world.clients.iter().flatten();
+            let told = clients.all(|client| match &client.actor.role {
+                Role::Consumer(consumer) if client.actor.stage == Stage::Open => {
+                    let name = &client.actor.name;
+                    !broker.topics[consumer.topic].terminated || is_told(name)
+                }
+                _ => true,
+            });
+            told && run.world.links.iter().all(|link| link.to_shard.is_empty())
+        });
+        self.world.ask_for_the_end();
+        self.until("all is answered", |run| {
+            let mut clients = run.world.clients.iter().flatten();
+            clients.all(|client| match &client.actor.role {
+                Role::Consumer(consumer) if client.actor.stage == Stage::Open => {
+                    consumer.answered()
+                }
+                _ => true,
+            })
+        });
+        for client in self.world.clients.iter().flatten() {
+            let Role::Consumer(consumer) = &client.actor.role else {
+                continue;
+            };
+            let topic = &self.world.broker.topics[consumer.topic];
+            // One that was deleted may have ended before.
+            if client.actor.stage == Stage::Open && topic.base == 0 {
+                let name = &client.actor.name;
+                assert_eq!(consumer.end_of_topic, Some(topic.terminated), "{name}");
+            }
+        }
     }
 
     fn step(&mut self) -> bool {
@@ -296,6 +352,7 @@ impl Run {
             && self.world.shard.clients() == 0
             && self.world.broker.producers.is_empty()
             && self.world.broker.consumers.is_empty()
+            && self.world.untold().is_empty()
             && self
                 .world
                 .broker
@@ -321,6 +378,7 @@ impl Run {
                 );
             }
         }
+        state += &format!("\nuntold: {:?}", self.world.untold());
         state += &format!(
             "\n{:?}\n{:?}",
             self.world.broker.consumers, self.world.broker.producers
@@ -350,8 +408,13 @@ impl Run {
             let messages = (0..count)
                 .map(|number| producer::content(number, "else", false, rng))
                 .collect();
-            world.broker.put_entry(topic, messages, &mut world.rng);
-            world.wake_broker();
+            let corruption = world.twists.corruption(&mut world.rng);
+            if !world.broker.topics[topic].terminated {
+                world
+                    .broker
+                    .put_entry(topic, messages, corruption, &mut world.rng);
+                world.wake_broker();
+            }
         }
         if self.scenario.partitioned > 0 && world.rng.one_in(900) {
             world.broker.add_partition(&mut world.rng);
@@ -373,9 +436,13 @@ impl Run {
         }
         if world.rng.one_in(400) {
             let topic = world.rng.below(world.broker.topics.len());
-            world.broker.unload(topic, &mut world.judge);
+            world.broker.now = world.now;
+            world.broker.unload(topic, &mut world.rng, &mut world.judge);
             world.trace.note(format!("unload of {topic}"));
             world.carry();
+        }
+        if self.scenario.twists {
+            world.twist();
         }
         let pause = *world.rng.pick(&[20, 200, 5000]);
         if world.rng.one_in(200)

@@ -44,7 +44,13 @@ pub(crate) struct Entry {
     pub(crate) messages: Vec<Content>,
     pub(crate) batched: bool,
     pub(crate) publish_time: u64,
+    /// Nobody can read it, and so the broker is told, by this number of Pulsar's.
+    pub(crate) corruption: Option<i32>,
 }
+
+/// Why an entry can't be read, in Pulsar's numbers.
+pub(crate) const DECOMPRESSION_ERROR: i32 = 1;
+pub(crate) const CHECKSUM_MISMATCH: i32 = 2;
 
 /// A topic.
 #[derive(Debug)]
@@ -56,6 +62,8 @@ pub(crate) struct Topic {
     pub(crate) entries: Vec<Entry>,
     pub(crate) subscriptions: BTreeMap<String, Subscription>,
     pub(crate) terminated: bool,
+    /// Entries before this one were deleted with the topic's last life.
+    pub(crate) base: usize,
 }
 
 /// How a subscription's messages are shared out, in Pulsar's numbers.
@@ -91,6 +99,26 @@ impl Topic {
         let entry = self.entries.iter().rev();
         let entry = entry.take_while(|entry| entry.id.0 == self.ledger).count();
         (self.ledger, entry as u64)
+    }
+
+    /// The place itself, or the next one that somebody can read.
+    pub(crate) fn readable(&self, mut place: Place) -> Place {
+        let is_corrupt = |entry: &Entry| entry.corruption.is_some();
+        while self.entries.get(place.entry).is_some_and(is_corrupt) {
+            place.entry += 1;
+            place.member = 0;
+        }
+        place
+    }
+
+    /// As [`Topic::readable`], in the topic's life as it is now.
+    pub(crate) fn readable_now(&self, place: Place) -> Place {
+        let (entry, member) = (place.entry, place.member).max((self.base, 0));
+        self.readable(Place {
+            entry,
+            member,
+            ..place
+        })
     }
 
     /// Where an id is, if it is here.

@@ -18,6 +18,8 @@ use super::{
     judge::Judge,
     rng::Rng,
     socket::{BrokerSocket, ClientSocket},
+    topic::Place,
+    twists::Twists,
 };
 
 /// 2026-01-01, so that times are real ones.
@@ -34,6 +36,7 @@ macro_rules! scene {
             quiet: $world.quiet,
             faults: $world.faults,
             draining: $world.draining,
+            twists: $world.twists,
         }
     };
 }
@@ -64,6 +67,7 @@ pub(crate) struct World {
     pub(crate) quiet: bool,
     pub(crate) faults: bool,
     pub(crate) draining: bool,
+    pub(crate) twists: Twists,
     /// How far a step of time leads at most, in nanoseconds.
     pub(crate) pace: u64,
     /// One connect in so many fails; 0: none.
@@ -127,6 +131,7 @@ impl World {
             quiet: false,
             faults: false,
             draining: false,
+            twists: Twists::default(),
             pace: MILLISECOND,
             connect_errors: 0,
             drained: false,
@@ -159,6 +164,7 @@ impl World {
     pub(crate) fn step(&mut self, wake: Option<u64>) -> bool {
         self.trace.steps += 1;
         self.broker.wall_ms = self.now().wall_ms;
+        self.broker.now = self.now;
         let mut could = self.happenings();
         if could.is_empty() {
             return self.sleep(wake);
@@ -189,6 +195,7 @@ impl World {
             Happening::Broker => {
                 let stepped = self.broker.step(self.now, &mut self.rng, &mut self.judge);
                 self.broker_idle = !stepped;
+                self.mark_rewinds();
             }
             Happening::Time => {
                 let ahead = self.rng.next() % self.pace;
@@ -209,7 +216,8 @@ impl World {
             if socket.finished.is_none() && socket.reading && !socket.to_shard.is_empty() {
                 could.push(Happening::ToShard(slot));
             }
-            if !socket.to_client.is_empty() || socket.to_client.closed {
+            let reads = self.quiet || !actor.is_deaf || socket.finished.is_some();
+            if reads && (!socket.to_client.is_empty() || socket.to_client.closed) {
                 could.push(Happening::ToClient(slot));
             }
             let room = socket.to_client.len() < self.capacity;
@@ -303,6 +311,17 @@ impl World {
             }
         }
         self.carry();
+    }
+
+    /// Acknowledgements of sessions that have ended, of which the broker was not told.
+    pub(crate) fn untold(&self) -> Vec<(String, Vec<Place>)> {
+        let leaving = self.judge.leaving(self.now);
+        let untold = leaving.map(|(name, (topic, subscription))| {
+            let owed = self.judge.owed(name);
+            let places = self.broker.untold(*topic, subscription, &owed);
+            (name.clone(), places)
+        });
+        untold.filter(|(_, places)| !places.is_empty()).collect()
     }
 
     /// Something about the broker changed from outside.
