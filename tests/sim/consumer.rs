@@ -24,7 +24,7 @@ enum Ack {
 #[derive(Debug)]
 pub(crate) struct Consumer {
     pub(crate) topic: usize,
-    kind: i32,
+    pub(crate) kind: i32,
     limit: usize,
     ack_timeout: bool,
     /// It keeps all it gets until it must be good.
