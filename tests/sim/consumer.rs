@@ -84,8 +84,11 @@ impl Consumer {
     }
 
     pub(super) fn act(&mut self, name: &str, ws: &mut WebSocket, scene: &mut Scene<'_>) -> Wish {
-        if self.unsubscribed && (scene.quiet || scene.rng.one_in(10)) {
-            return Wish::Close;
+        if self.unsubscribed {
+            // If it is not removed, the service closes.
+            let is_removed = scene.judge.consuming[name].is_unsubscribed;
+            let leaves = is_removed && (scene.quiet || scene.rng.one_in(10));
+            return if leaves { Wish::Close } else { Wish::Nothing };
         }
         if scene.twists.unsubscribes && !scene.quiet && scene.rng.one_in(150) {
             self.unsubscribe(name, ws, scene);

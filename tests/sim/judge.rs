@@ -37,6 +37,8 @@ pub(crate) struct Consuming {
     settled_before: u64,
     /// Its subscription may be removed at its wish.
     asked_to_unsubscribe: bool,
+    /// It was removed at its wish.
+    pub(crate) is_unsubscribed: bool,
     /// Its session is over, since then.
     pub(crate) ended_at: Option<u64>,
     /// Its subscription, or its topic, began anew: what it sees does so, too.
@@ -191,6 +193,7 @@ impl Judge {
     pub(crate) fn unsubscribed(&mut self, consumer: &str) {
         let consuming = self.consuming.get_mut(consumer).expect("a known consumer");
         consuming.cuts += 1;
+        consuming.is_unsubscribed = true;
         consuming.settled.clear();
     }
 

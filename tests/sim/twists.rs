@@ -94,7 +94,7 @@ impl World {
         let topic = rng.below(broker.topics.len());
         broker.now = self.now;
         let mut happened = "";
-        if self.twists.terminations && rng.one_in(2500) {
+        if self.twists.terminations && rng.one_in(700) {
             broker.topics[topic].terminated = true;
             happened = "termination";
         }
