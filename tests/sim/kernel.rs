@@ -81,7 +81,9 @@ impl World {
             return;
         }
         let orderly = actor.end == Some(End::Closed(Some(1000)));
-        let drained = actor.end == Some(End::Closed(Some(1001))) && !self.faults;
+        // Whoever is left at the drain's deadline is told so, too.
+        let in_time = !self.faults && !self.shard.is_cut_short();
+        let drained = actor.end == Some(End::Closed(Some(1001))) && in_time;
         if let (Role::Producer(producer), true) = (&actor.role, orderly || drained) {
             let scene = scene!(self);
             producer.nothing_unconfirmed(&actor.name, &scene);
