@@ -150,6 +150,8 @@ impl Actor {
                         Some(1000) => self.stage == Stage::Closing,
                         Some(1001) if reason.contains("Idle timeout") => scene.twists.idleness,
                         Some(1001) => scene.draining,
+                        // Patience is so short then that it ends with slow clients, too.
+                        Some(1013) if reason == "replies are not read" => scene.twists.deafness,
                         Some(1013) => self.is_deaf,
                         Some(FAILED_TO_DESERIALIZE) => match &self.role {
                             Role::Consumer(consumer) => consumer.unsubscribed,

@@ -39,6 +39,9 @@ pub(crate) struct Consumer {
     done: BTreeMap<Place, (Ack, String)>,
     /// It gave something back, so on some subscriptions all comes again.
     rewound: bool,
+    /// Entries it gave messages of back: with them the others of the entry come again, and until then
+    /// they do not count, whether the client holds them or not.
+    returned: BTreeSet<usize>,
     asked: usize,
     /// The last answer to "is this the end?".
     pub(crate) end_of_topic: Option<bool>,
@@ -67,6 +70,7 @@ impl Consumer {
             acks: VecDeque::new(),
             done: BTreeMap::new(),
             rewound: false,
+            returned: BTreeSet::new(),
             asked: 0,
             end_of_topic: None,
             unsubscribed: false,
@@ -177,6 +181,7 @@ impl Consumer {
         log!("    {name} gives {place:?} back");
         scene.judge.gave_back(name);
         self.rewound |= self.single_active();
+        self.returned.insert(place.entry);
         let command = json!({ "type": "negativeAcknowledge", "messageId": id });
         ws.text(scene.rng, &command.to_string());
     }
@@ -234,10 +239,12 @@ impl Consumer {
         }
         let id = super::text::consumer_id(&scene.broker.topics[self.topic], place);
         self.held.insert(place, id);
+        let held = self.held.keys();
+        let held = held.filter(|it| !self.returned.contains(&it.entry));
+        let held = held.count();
         assert!(
-            self.held.len() <= self.limit || !undisturbed,
-            "{name} holds {} messages, its limit is {}",
-            self.held.len(),
+            held <= self.limit || !undisturbed,
+            "{name} holds {held} messages, its limit is {}",
             self.limit
         );
         if self.seen.insert(place) && !scene.judge.consuming[name].is_renewed {
