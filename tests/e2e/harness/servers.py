@@ -21,6 +21,34 @@ OPENED = [
 ]
 
 
+# A broker on the loopback address with one bookie, and nothing that a test does not ask for.
+SMALL_BROKER = {
+    "bindAddress": "127.0.0.1",
+    "advertisedAddress": "127.0.0.1",
+    "managedLedgerDefaultEnsembleSize": 1,
+    "managedLedgerDefaultWriteQuorum": 1,
+    "managedLedgerDefaultAckQuorum": 1,
+    "managedLedgerMaxSingleLedgerRolloverTimeMs": 86_400_000,
+    "brokerDeleteInactiveTopicsEnabled": "false",
+    "allowAutoTopicCreation": "true",
+    "systemTopicEnabled": "false",
+    "topicLevelPoliciesEnabled": "false",
+    "transactionCoordinatorEnabled": "false",
+    "webSocketServiceEnabled": "false",
+}
+
+# Throwaway data: no need to wait for the disk.
+SMALL_BOOKIE = {
+    "journalSyncData": "false",
+    "journalMaxGroupWaitMSec": 1,
+    "allowLoopback": "true",
+    "listeningInterface": "lo",
+    "diskUsageThreshold": "0.999",
+    "diskUsageWarnThreshold": "0.998",
+    "diskUsageLwmThreshold": "0.998",
+}
+
+
 def java(*, heap_mb: int) -> list[object]:
     """A JVM that starts fast and stays small: these servers live for minutes."""
     classes = tools.java_classes()
@@ -47,27 +75,9 @@ class Broker:
             "clusterName": "standalone",
             "brokerServicePort": self.port,
             "webServicePort": self.web_port,
-            "bindAddress": "127.0.0.1",
-            "advertisedAddress": "127.0.0.1",
-            "managedLedgerDefaultEnsembleSize": 1,
-            "managedLedgerDefaultWriteQuorum": 1,
-            "managedLedgerDefaultAckQuorum": 1,
-            "managedLedgerMaxSingleLedgerRolloverTimeMs": 86_400_000,
             "loadBalancerEnabled": "false",
-            "brokerDeleteInactiveTopicsEnabled": "false",
-            "allowAutoTopicCreation": "true",
-            "systemTopicEnabled": "false",
-            "topicLevelPoliciesEnabled": "false",
-            "transactionCoordinatorEnabled": "false",
-            "webSocketServiceEnabled": "false",
-            # Throwaway data: no need to wait for the disk.
-            "journalSyncData": "false",
-            "journalMaxGroupWaitMSec": 1,
-            "allowLoopback": "true",
-            "listeningInterface": "lo",
-            "diskUsageThreshold": "0.999",
-            "diskUsageWarnThreshold": "0.998",
-            "diskUsageLwmThreshold": "0.998",
+            **SMALL_BROKER,
+            **SMALL_BOOKIE,
             **settings,
         })
         self.command = [
@@ -188,7 +198,7 @@ class Ours:
             write_properties(conf, {"clusterName": "standalone", **settings})
             flags = (*flags, "--config", conf)
         self.process = Process("pulsar-ws-fast", [
-            binary, "--port", self.port, "--bind", "127.0.0.1", "--broker-url", broker_url,
+            binary, "--port", self.port, "--bind", "127.0.0.1", *(["--broker-url", broker_url] if broker_url else []),
             "--cores", 1, *flags,
         ], self.folder / "service.log", env)
 
