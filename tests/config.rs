@@ -138,10 +138,7 @@ impl Drop for Service {
 
 #[test]
 fn a_good_file_is_ok_with_its_warnings() {
-    let file = File::new(
-        "good",
-        &format!("{MINIMAL}brokerClient_numIoThreads=5\n"),
-    );
+    let file = File::new("good", &format!("{MINIMAL}brokerClient_numIoThreads=5\n"));
     let (code, output, error) = run(&["--check-config", file.name()], &[]);
     assert_eq!((code, error.as_str()), (Some(0), ""));
     let name = file.name();
