@@ -159,6 +159,7 @@ impl Broker {
             subscriptions: BTreeMap::new(),
             terminated: false,
             base: 0,
+            is_renewed: false,
         });
     }
 

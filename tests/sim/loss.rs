@@ -57,6 +57,7 @@ impl Broker {
         }
         self.topics[topic].base = self.topics[topic].entries.len();
         self.topics[topic].terminated = false;
+        self.topics[topic].is_renewed = true;
     }
 
     /// Deletes a subscription, whoever consumes.

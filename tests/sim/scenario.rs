@@ -274,7 +274,7 @@ impl Run {
             // One that was deleted may have ended before.
             let name = &client.actor.name;
             let is_known = !topic.terminated || told.contains(name);
-            if client.actor.stage == Stage::Open && topic.base == 0 && is_known {
+            if client.actor.stage == Stage::Open && !topic.is_renewed && is_known {
                 assert_eq!(consumer.end_of_topic, Some(topic.terminated), "{name}");
             }
         }

@@ -64,6 +64,8 @@ pub(crate) struct Topic {
     pub(crate) terminated: bool,
     /// Entries before this one were deleted with the topic's last life.
     pub(crate) base: usize,
+    /// This is not its first life.
+    pub(crate) is_renewed: bool,
 }
 
 /// How a subscription's messages are shared out, in Pulsar's numbers.
