@@ -87,11 +87,11 @@ impl Actor {
     }
 
     /// Whether it has something to do without being told anything.
-    pub(crate) fn restless(&self, quiet: bool) -> bool {
+    pub(crate) fn restless(&self, quiet: bool, judge: &Judge) -> bool {
         self.stage == Stage::Open
             && match &self.role {
                 Role::Producer(producer) => producer.restless(quiet),
-                Role::Consumer(consumer) => !quiet || consumer.owes() || consumer.unsubscribed,
+                Role::Consumer(consumer) => consumer.restless(&self.name, quiet, judge),
                 Role::Reader(reader) => reader.owes(),
             }
     }

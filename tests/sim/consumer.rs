@@ -87,11 +87,18 @@ impl Consumer {
         !self.held.is_empty()
     }
 
+    /// Whether it has something to say.
+    pub(crate) fn restless(&self, name: &str, quiet: bool, judge: &Judge) -> bool {
+        if self.unsubscribed {
+            // If its subscription is not removed, the service closes.
+            return judge.consuming[name].is_unsubscribed;
+        }
+        !quiet || self.owes()
+    }
+
     pub(super) fn act(&mut self, name: &str, ws: &mut WebSocket, scene: &mut Scene<'_>) -> Wish {
         if self.unsubscribed {
-            // If it is not removed, the service closes.
-            let is_removed = scene.judge.consuming[name].is_unsubscribed;
-            let leaves = is_removed && (scene.quiet || scene.rng.one_in(10));
+            let leaves = scene.quiet || scene.rng.one_in(10);
             return if leaves { Wish::Close } else { Wish::Nothing };
         }
         if scene.twists.unsubscribes && !scene.quiet && scene.rng.one_in(150) {

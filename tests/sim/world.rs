@@ -226,7 +226,7 @@ impl World {
                 could.push(Happening::ClientWrite(slot));
             }
             let unsent = socket.to_shard.len() < self.capacity;
-            if unsent && actor.restless(self.quiet) {
+            if unsent && actor.restless(self.quiet, &self.judge) {
                 could.push(Happening::Act(slot));
             }
         }
