@@ -204,6 +204,7 @@ fn twists() {
     sweep(Scenario {
         name,
         producers: 3,
+        partitioned: 1,
         subscriptions: 2,
         readers: 1,
         faults: true,
