@@ -95,7 +95,9 @@ fn a_thousand_clients_at_once_are_shared_out_evenly() {
 
     // Each of them is served where it is.
     for mut client in stay.iter().chain(&more).step_by(20) {
-        client.write_all(b"GET /nowhere HTTP/1.1\r\n\r\n").unwrap();
+        client
+            .write_all(b"GET /nowhere HTTP/1.1\r\nHost: here\r\n\r\n")
+            .unwrap();
         assert!(answer(client).starts_with("HTTP/1.1 404 "));
     }
     drop((stay, more));
@@ -128,7 +130,8 @@ fn who_comes_beyond_the_limit_is_told_and_room_is_given_again() {
     clients.pop();
     until_clients(&running, 9);
     let mut next = connect(&running);
-    next.write_all(b"GET /nowhere HTTP/1.1\r\n\r\n").unwrap();
+    next.write_all(b"GET /nowhere HTTP/1.1\r\nHost: here\r\n\r\n")
+        .unwrap();
     assert!(answer(&next).starts_with("HTTP/1.1 404 "));
     drop(next);
     until_clients(&running, 9);

@@ -108,7 +108,9 @@ fn who_is_connected_when_it_ends_is_answered() {
         let clients: Vec<_> = (0..500)
             .map(|_| {
                 let mut client = service.connect();
-                client.write_all(b"GET /nowhere HTTP/1.1\r\n\r\n").unwrap();
+                client
+                    .write_all(b"GET /nowhere HTTP/1.1\r\nHost: here\r\n\r\n")
+                    .unwrap();
                 client
             })
             .collect();
@@ -128,7 +130,9 @@ fn who_is_connected_when_it_ends_is_answered() {
 fn a_second_signal_ends_it_at_once() {
     let mut service = Service::start(&["--cores", "1"]);
     let mut client = service.connect();
-    client.write_all(b"GET /nowhere HTTP/1.1\r\n\r\n").unwrap();
+    client
+        .write_all(b"GET /nowhere HTTP/1.1\r\nHost: here\r\n\r\n")
+        .unwrap();
     // Its side is closed; as long as this side is not, the drain waits.
     client.read_to_end(&mut Vec::new()).unwrap();
     service.signal("TERM");
