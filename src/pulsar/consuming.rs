@@ -115,7 +115,11 @@ impl Pulsar {
         let has_letter = consumer.has_letter(now);
         if consumer.take_joined() {
             let (session, messages) = (half.session, 0);
+            let is_part = half.place.is_some();
             self.events.push_back(Event::Released { session, messages });
+            if is_part {
+                self.note_held(key);
+            }
         }
         self.announce(at);
         if has_letter {

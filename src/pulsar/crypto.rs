@@ -188,7 +188,10 @@ impl fmt::Debug for Cipher<'_> {
 #[derive(Default)]
 pub struct Opener {
     keys: EncryptionKeys,
+    /// By the key's name and what it encrypted.
     opened: HashMap<Vec<u8>, Opened>,
+    /// Both of the key that is looked for.
+    wanted: Vec<u8>,
     /// The payload of the last entry.
     bytes: Vec<u8>,
 }
@@ -231,7 +234,7 @@ impl Opener {
             else {
                 continue;
             };
-            if let Some(key) = self.data_key(now, key.value, &private) {
+            if let Some(key) = self.data_key(now, key.name, key.value, &private) {
                 let nonce = Nonce::assume_unique_for_key(nonce);
                 is_open = key
                     .open_separate_gather(nonce, Aad::empty(), sealed, tag, &mut bytes)
@@ -248,16 +251,24 @@ impl Opener {
     fn data_key(
         &mut self,
         now: Instant,
+        name: &[u8],
         encrypted: &[u8],
         private: &OaepPrivateDecryptingKey,
     ) -> Option<&LessSafeKey> {
-        if !self.opened.contains_key(encrypted) {
+        // Nothing else can be decrypted, nor is worth remembering.
+        if encrypted.len() != private.key_size_bytes() {
+            return None;
+        }
+        self.wanted.clear();
+        self.wanted.extend_from_slice(encrypted);
+        self.wanted.extend_from_slice(name);
+        if !self.opened.contains_key(&self.wanted) {
             self.make_room(now);
             let key = decrypt_data_key(encrypted, private);
             self.opened
-                .insert(encrypted.to_vec(), Opened { key, used: now });
+                .insert(self.wanted.clone(), Opened { key, used: now });
         }
-        let opened = self.opened.get_mut(encrypted)?;
+        let opened = self.opened.get_mut(&self.wanted)?;
         opened.used = now;
         opened.key.as_ref()
     }

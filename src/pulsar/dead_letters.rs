@@ -112,6 +112,7 @@ impl Pulsar {
     /// Publishes the dead letters that wait, or begins to open what publishes them.
     pub(super) fn post_letters(&mut self, now: Now, key: HalfKey) {
         while let Some(half) = self.halves.get_mut(key)
+            && half.state != State::Closing
             && let Role::Consumer(consuming) = &mut half.role
             && consuming.consumer.has_letter(now)
         {

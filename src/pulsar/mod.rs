@@ -411,6 +411,7 @@ impl Pulsar {
     pub fn subscription(&self, link: Link) -> Option<&str> {
         match &self.halves.get(half_key(link.0))?.role {
             Role::Consumer(consuming) => Some(consuming.consumer.subscription()),
+            Role::FanIn(fan_in) => fan_in.subscription(),
             _ => None,
         }
     }
@@ -438,7 +439,11 @@ impl Pulsar {
 
     /// Sends what a producer has not sent yet.
     pub fn flush(&mut self, now: Now, link: Link) {
-        self.close_batch(now, half_key(link.0));
+        let key = half_key(link.0);
+        let parts = self.group(key).map(|group| group.parts.clone());
+        for part in parts.unwrap_or_else(|| vec![key]) {
+            self.close_batch(now, part);
+        }
     }
 
     fn batch_timeout(&mut self, now: Now, key: HalfKey) {
@@ -531,6 +536,8 @@ impl Pulsar {
             if let Some(deadline) = producer.arm_batch_timer() {
                 self.timers.set(deadline, Timer::Batch(key));
             }
+        } else {
+            self.parked.forget_ready();
         }
         if published.is_ok()
             && let Some(deadline) = producer.arm_timer(now)

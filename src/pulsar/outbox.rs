@@ -265,6 +265,12 @@ impl Outbox {
     /// its connection is gone. Frames in flight stay, everything else goes.
     pub(super) fn seal_unwritten(&mut self, segments: &mut Segments) {
         self.freeze_tail(segments);
+        self.forget_ready();
+    }
+
+    /// Of an outbox that is never taken: what is sealed lies in the store as long as it is in flight,
+    /// and is no longer needed here.
+    pub(super) fn forget_ready(&mut self) {
         self.ready.clear();
     }
 

@@ -79,6 +79,18 @@ def test_they_come_as_one(service, topic, chunking, broker, kind):
         assert broker.until_backlog(topic, "sub", 0) == 0
 
 
+def test_they_come_from_partitions(service, broker, topic, cpp):
+    broker.admin("PUT", f"persistent/public/default/{topic}/partitions", 2)
+    producer = cpp.create_producer(FULL + topic, chunking_enabled=True, batching_enabled=False)
+    with service.consumer(topic) as consumer, service.reader(topic) as reader:
+        for client in (consumer, reader):
+            producer.send(LARGE)
+            producer.send(b"small")
+            # Each message may go to another partition, so their order is free.
+            assert sorted(len(decode(got)) for got in client.several(2, 30)) == [5, len(LARGE)]
+    producer.close()
+
+
 @pytest.mark.parametrize("codec", [pulsar.CompressionType.ZLib, pulsar.CompressionType.LZ4])
 def test_they_may_be_compressed(service, topic, cpp, codec):
     # Random bytes in hexadecimal: they shrink, and yet need several parts.

@@ -131,6 +131,26 @@ def test_a_v1_name_can_be_non_persistent(connect, v1, topic):
     assert decode(consumer.json()) == b"a"
 
 
+@pytest.mark.ours_only("a queue of none is closed there by the first batch")
+def test_what_is_not_stored_comes_one_by_one_where_nothing_is_fetched_ahead(connect, topic):
+    base = f"non-persistent/public/default/{topic}"
+    consumer = connect(f"/ws/v2/consumer/{base}/s?subscriptionType=Shared&receiverQueueSize=0")
+    producer = connect(f"/ws/v2/producer/{base}")
+    for _ in range(3):
+        consumer.ack(until_delivered(producer, consumer))
+
+
+def until_delivered(producer, consumer) -> dict:
+    """Publishes until something comes: a broker drops what nobody waits for."""
+    for _ in range(20):
+        producer.publish("x")
+        try:
+            return consumer.json(1)
+        except TimeoutError:
+            pass
+    raise AssertionError("nothing comes")
+
+
 @pytest.mark.parametrize("kind", ["Exclusive", "Shared", "Failover", "Key_Shared"])
 def test_what_is_not_stored_does_not_come_again(connect, topic, kind):
     base = f"non-persistent/public/default/{topic}"

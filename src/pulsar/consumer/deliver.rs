@@ -494,9 +494,10 @@ impl Tracker {
     }
 
     /// One message less is with the client, of a topic whose messages can't be told apart.
-    pub(super) const fn take_volatile(&mut self) -> bool {
+    pub(super) fn take_volatile(&mut self) -> bool {
         let was_out = self.volatile_out > 0;
         self.volatile_out = self.volatile_out.saturating_sub(1);
+        self.permits.make_room(u32::from(was_out));
         was_out
     }
 

@@ -343,7 +343,9 @@ impl Consumer {
         let id = PulsarId::decode(id)?;
         let tracker = &mut self.tracker;
         if tracker.spec.is_volatile {
-            return Ok(tracker.take_volatile());
+            let removed = tracker.take_volatile();
+            tracker.flow(self.held.load(), out);
+            return Ok(removed);
         }
         if tracker.spec.is_reader {
             return Ok(false);

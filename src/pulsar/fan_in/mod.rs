@@ -102,6 +102,14 @@ impl FanIn {
         }
     }
 
+    /// The subscription of all parts.
+    pub(super) fn subscription(&self) -> Option<&str> {
+        match &self.spec {
+            Spec::Consumer(spec) => Some(&spec.subscription),
+            _ => self.subscription.as_deref(),
+        }
+    }
+
     /// The parts there are, in order of their places.
     pub(super) fn parts(&self) -> impl Iterator<Item = HalfKey> + '_ {
         let is_there = |part: &HalfKey| *part != HalfKey::default();

@@ -496,3 +496,34 @@ fn partitions_that_are_found_outside() {
     }
     assert!(world.publish(link, "x").is_ok());
 }
+
+#[test]
+fn a_flush_sends_the_open_batches_of_all_partitions() {
+    let mut world = World::new(usize::MAX);
+    let batching = producer::Batching {
+        messages_max: None,
+        delay: Duration::from_secs(60),
+        pending_max: None,
+    };
+    let group = world.partitioned(
+        producer::Spec {
+            batching: Some(batching),
+            ..robin()
+        },
+        2,
+    );
+    for payload in ["a", "b"] {
+        world.publish_keyed(group.link, payload, None);
+    }
+    assert!(world.sent(group.at).is_empty(), "they wait for more");
+    world.pulsar.flush(world.now, group.link);
+    let mut flushed: Vec<u64> = world
+        .sends_by_producer(group.at)
+        .into_iter()
+        .map(|(producer, ..)| producer)
+        .collect();
+    flushed.sort_unstable();
+    let mut ids = group.ids;
+    ids.sort_unstable();
+    assert_eq!(flushed, ids);
+}
