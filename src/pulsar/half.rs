@@ -28,7 +28,7 @@ use super::{
     fan_in::FanIn,
     group::{Group, Place},
     leaving::Leaving,
-    lookup::{Hosts, Located, host_and_port},
+    lookup::{Hosts, Located, UNREACHABLE_REST_MAX, host_and_port},
     producer::Producer,
     proto::{
         CommandCloseConsumer, CommandCloseProducer, CommandProducerSuccess, Kind, ServerError,
@@ -568,7 +568,12 @@ impl Pulsar {
     /// Rests, then tries again.
     pub(super) fn wait(&mut self, now: Now, key: HalfKey, failure: Failure) {
         if let Some(half) = self.halves.get_mut(key) {
-            let until = now.mono + half.backoff.next(now.mono, &mut self.random);
+            let mut rest = half.backoff.next(now.mono, &mut self.random);
+            // The broker said to have the topic may be dead, and the others have yet to notice.
+            if half.state == State::Connecting && failure.cause == Cause::Connection {
+                rest = rest.min(self.random.less_a_tenth(UNREACHABLE_REST_MAX));
+            }
+            let until = now.mono + rest;
             half.state = State::Waiting { until };
             half.last_failure = Some(failure);
             self.timers.set(until, Timer::Wait(key));

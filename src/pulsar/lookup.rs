@@ -38,10 +38,11 @@ slotmap::new_key_type! {
 /// Java's `maxLookupRedirects`.
 const REDIRECTS_MAX: u32 = 20;
 
-/// Longest rest while no service host can be reached. Java rests up to a minute; but to try costs a
-/// shard one connection for all its lookups, and whoever rests too long times out publishes after
-/// the broker has come back.
-const UNREACHABLE_REST_MAX: Duration = Duration::from_secs(2);
+/// Longest rest while no service host can be reached, or not the broker that is said to have the
+/// topic. Java rests up to a minute; but to try costs a shard one connection and, beside it, a lookup
+/// a topic, and whoever rests too long times out publishes after the broker has come back, or the
+/// topic has another one.
+pub(super) const UNREACHABLE_REST_MAX: Duration = Duration::from_secs(2);
 
 /// Service hosts of one cluster, asked in turn.
 pub(super) type Hosts = Arc<[(String, u16)]>;

@@ -427,6 +427,38 @@ fn a_broker_that_comes_back_is_found_within_two_seconds() {
 }
 
 #[test]
+fn a_topic_that_lies_at_a_dead_broker_is_asked_for_every_two_seconds() {
+    let mut world = World::new(usize::MAX);
+    let (link, old) = world.producer();
+    world.publish(link, "a").unwrap();
+    world.lose(old);
+    let key = world.pass_until_connecting();
+    world.pulsar.handle_connected(world.now, key);
+    world.sent_one(key, Kind::Connect);
+    world.connected(key);
+    let began = world.now.mono;
+    let mut last = began;
+    while world.now.mono.since(began) < Duration::from_secs(20) {
+        // The others have not noticed yet.
+        world.locate_at(key, "pulsar://10.0.0.9:6650");
+        let (dead, address) = world.connecting.remove(0);
+        assert_eq!(address, "10.0.0.9:6650".parse().unwrap());
+        world.lose(dead);
+        while !world.written.contains_key(&key) {
+            let next = world.pulsar.poll_timeout().expect("something is due");
+            world.pass(next.since(world.now.mono));
+        }
+        let rest = world.now.mono.since(last);
+        assert!(rest <= Duration::from_secs(2), "{rest:?}");
+        last = world.now.mono;
+    }
+    world.locate_broker(key);
+    world.create(key);
+    world.receipt(key, link, 0);
+    assert_eq!(world.told(), [stored(0)]);
+}
+
+#[test]
 fn thousands_come_back_without_one_timing_out() {
     let mut world = World::new(usize::MAX);
     let count = 2000;
