@@ -16,15 +16,21 @@ from harness.servers import Broker, JavaService, Ours, java_publish
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--target", default="ours", help="the service under test: ours or java")
+    parser.addoption("--heavy", action="store_true", help="also what needs a machine with nothing else to do")
     parser.addoption("--rounds", type=int, default=3, help="how often the broker is killed")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     end_on_signals()
     config.addinivalue_line("markers", "ours_only(reason): says something about our program alone")
+    config.addinivalue_line("markers", "heavy: needs a machine with nothing else to do; runs with --heavy")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--heavy"):
+        for item in items:
+            if item.get_closest_marker("heavy"):
+                item.add_marker(pytest.mark.skip(reason="runs with --heavy"))
     if config.getoption("--target") == "ours":
         return
     for item in items:
