@@ -10,6 +10,7 @@ import dataclasses
 import logging
 import threading
 import time
+import uuid
 from contextlib import suppress
 from typing import Callable
 
@@ -20,7 +21,9 @@ from websockets.exceptions import ConnectionClosed
 from harness.client import Client, Endpoints, decode, encode
 from harness.cluster import EXTENSIBLE, MODULAR, Cluster, Relay, until
 from harness.ids import read as read_id
-from test_broker_away import Consumer, Publisher, check_first_copies_in_order, check_stored, place, read_all
+from test_broker_away import (
+    Consumer, Publisher, Worker, check_first_copies_in_order, check_stored, place, read_all,
+)
 
 IN_FLIGHT = 200
 PARTS = 4
@@ -94,12 +97,17 @@ def cpp(both):
 class Burst(Publisher):
     """Publishes as many as may be in flight at once, and again when all are answered."""
 
+    KEYS = 1
+
     def _pump(self) -> None:
         try:
-            while not self.stopped.wait(0.02):
+            while not self.stopped.wait(0.05):
                 if self.sent == self.answered:
                     for _ in range(IN_FLIGHT):
-                        self.client.send({"payload": encode(f"{self.name}-{self.sent}"), "context": str(self.sent)})
+                        self.client.send({
+                            "payload": encode(f"{self.name}-{self.sent}"), "context": str(self.sent),
+                            "key": str(self.sent % self.KEYS),
+                        })
                         self.sent += 1
         except ConnectionClosed:
             pass  # The reader tells.
@@ -110,6 +118,47 @@ class Burst(Publisher):
         until(lambda: self.problem or len(self.stored) >= stored + count, COMES_BACK_SECONDS, "nothing is stored")
         self.check()
 
+    def end(self) -> None:
+        """Stops once more are stored, and everything is answered."""
+        if not self.stopped.is_set():
+            self.more()
+            self.finish()
+
+
+class KeyedBurst(Burst):
+    """The same by several keys: those of one key are answered in order."""
+
+    KEYS = 7
+
+    def take(self, message: dict) -> None:
+        (self.stored if message["result"] == "ok" else self.failed).append((int(message["context"]), message["messageId"]))
+        self.answered += 1
+
+
+class Consuming(Consumer):
+    """Acknowledges again what Java sends again: it counts as outstanding twice."""
+
+    def __init__(self, client: Client, is_java: bool) -> None:
+        self.is_java = is_java
+        super().__init__(client)
+
+    def take(self, message: dict) -> None:
+        super().take(message)
+        if self.is_java and message["messageId"] in self.came_again:
+            self.client.ack(message)
+
+
+class Reading(Worker):
+    """Reads all there is."""
+
+    def __init__(self, client: Client) -> None:
+        self.found: list[tuple[tuple[int, int, int], str]] = []
+        super().__init__(client)
+
+    def take(self, message: dict) -> None:
+        self.found.append((place(message["messageId"]), decode(message).decode()))
+        self.client.ack(message)
+
 
 def publishes(producer: Client) -> bool:
     """Publishes once; tells whether it was stored, or the topic was at its end."""
@@ -117,6 +166,12 @@ def publishes(producer: Client) -> bool:
     reply = producer.json(40)
     assert reply["result"] == "ok" or "TopicTerminatedException" in reply["errorMsg"], reply
     return reply["result"] == "ok"
+
+
+def all_like(service: Endpoints, start: str) -> Client:
+    """A consumer of all topics whose names start so, now or later."""
+    pattern = f"public/default/{start}.*&subscriptionInitialPosition=Earliest"
+    return Client(f"{service.base}/ws/v3/consumer/like?topicsPattern={pattern}")
 
 
 def comes_back(producer: Client, consumer: Client) -> dict:
@@ -212,26 +267,30 @@ def test_partitions_lie_on_both_brokers(cluster, service, topic):
 
 
 class Load:
-    """One who publishes, one who consumes in order and one who shares, all of the same topic."""
+    """One who publishes, one who consumes in order, one who shares and one who reads, all of the same topic."""
 
     def __init__(self, service: Endpoints, topic: str) -> None:
         self.service, self.topic = service, topic
         self.consumers = {
-            kind: Consumer(service.consumer(topic, kind, subscriptionType=kind)) for kind in ("Exclusive", "Shared")
+            kind: Consuming(service.consumer(topic, kind, subscriptionType=kind), service.is_java)
+            for kind in ("Exclusive", "Shared")
         }
+        self.reading = Reading(service.reader(topic, messageId="earliest"))
         self.publisher = Burst(service.producer(topic, sendTimeoutMillis=0), "moved")
         self.publisher.more()
 
     def check_nothing_is_lost(self, cpp: Callable[[], pulsar.Client]) -> None:
         """Everything is stored, in order, as was promised; everything was delivered, in order."""
         publisher = self.publisher
-        publisher.more()
-        publisher.finish()
+        publisher.end()
         assert publisher.failed == []
         content = read_all(cpp(), self.topic)
         check_stored(publisher, content)
         check_first_copies_in_order(publisher, content)
         assert {payload for _, payload in content} == {f"moved-{number}" for number in range(publisher.sent)}
+        until(lambda: self.reading.problem or len(self.reading.found) >= len(content), COMES_BACK_SECONDS, "not all was read")
+        self.reading.close()
+        assert self.reading.found == content
         for kind, consumer in self.consumers.items():
             until(lambda: consumer.problem or len(consumer.payloads) >= len(content), COMES_BACK_SECONDS,
                   f"not all was delivered to the {kind} one")
@@ -263,6 +322,40 @@ class Load:
             assert self.left(cluster) == {kind: consumer.kept for kind, consumer in self.consumers.items()}
 
 
+class PartitionedLoad:
+    """One who publishes by keys, in batches, and one who consumes, with partitions on both brokers."""
+
+    def __init__(self, cluster: Cluster, service: Endpoints, topic: str) -> None:
+        self.topic, self.parts = spread(cluster, topic)
+        self.consumer = Consuming(service.consumer(self.topic), service.is_java)
+        self.publisher = KeyedBurst(service.producer(self.topic, sendTimeoutMillis=0, batchingEnabled="true"), "spread")
+        self.publisher.more()
+
+    def check_nothing_is_lost(self, cpp: Callable[[], pulsar.Client]) -> None:
+        """Everything is stored where it was promised, and in order for each key; everything was delivered."""
+        publisher = self.publisher
+        publisher.end()
+        publisher.close()
+        assert publisher.failed == []
+        client = cpp()
+        content = {
+            (number, at): int(payload.split("-")[1])
+            for number, part in enumerate(self.parts) for at, payload in read_all(client, part)
+        }
+        for sent, message_id in publisher.stored:
+            assert content.get((read_id(message_id)["partition"], place(message_id))) == sent
+        assert set(content.values()) == set(range(publisher.sent))
+        for key in range(KeyedBurst.KEYS):
+            # Resent ones may be there twice, but none before its predecessor.
+            first_seen = list(dict.fromkeys(sent for sent in content.values() if sent % KeyedBurst.KEYS == key))
+            assert first_seen == sorted(first_seen)
+            answered = [sent for sent, _ in publisher.stored if sent % KeyedBurst.KEYS == key]
+            assert answered == sorted(answered)
+        consumer = self.consumer
+        until(lambda: consumer.problem or len(consumer.payloads) >= len(content), COMES_BACK_SECONDS, "not all was delivered")
+        consumer.close()
+
+
 def move_under_load(cluster: Cluster, service: Endpoints, cpp: Callable[[], pulsar.Client], topic: str) -> None:
     cluster.move(topic, cluster.first)
     load = Load(service, topic)
@@ -271,6 +364,34 @@ def move_under_load(cluster: Cluster, service: Endpoints, cpp: Callable[[], puls
         load.publisher.more()
     load.check_nothing_is_lost(cpp)
     load.check_acks_hold(cluster)
+
+
+@modular
+@pytest.mark.parametrize("of, there", [
+    ("a broker", 1),
+    pytest.param("web services", 3, marks=pytest.mark.ours_only("Java asks one web service for a pattern's topics, dead or not")),
+])
+def test_topics_of_both_brokers_are_consumed_together(cluster, told, of, there):
+    service, found = told(of), uuid.uuid4().hex[:8]
+    names = [f"{found}-{number}" for number in range(3)]
+    for name, owner in zip(names, [cluster.first, cluster.second, cluster.leader()]):
+        cluster.move(name, owner)
+    # Brokers tell of topics that come; their web services are only asked each minute.
+    for name in names[:there]:
+        cluster.first.admin("PUT", f"persistent/public/default/{name}")
+    listed = Client(f"{service.base}/ws/v3/consumer/list?topics={names[0]},{names[1]}")
+    with listed, all_like(service, found) as like:
+        stored = []
+        for name in names:
+            with service.producer(name) as producer:
+                stored.append(producer.publish(name)["messageId"])
+        for client, expected in ((listed, stored[:2]), (like, stored)):
+            got = client.several(len(expected), 30)
+            assert sorted(one["messageId"] for one in got) == sorted(expected)
+            for delivery in got:
+                client.ack(delivery)
+        for name in names:
+            assert until_backlog(cluster, name, "like", 0) == 0
 
 
 @modular
@@ -323,15 +444,28 @@ def test_a_topic_that_moves_is_looked_up_again(cluster, told, cpp, topic):
     move_under_load(cluster, told("a broker"), cpp, topic)
 
 
-@pytest.mark.heavy
 @modular
 @pytest.mark.ours_only("Java rests longer each time it asks a broker that is dead, though another one is not")
 def test_sessions_outlive_a_broker_that_is_killed(cluster, told, cpp, topic):
+    service = told("all brokers")
+    partitioned = PartitionedLoad(cluster, service, f"{topic}-parts")
     owner = cluster.leader()
     cluster.move(topic, owner)
-    load = Load(told("all brokers"), topic)
-    owner.crash()
-    killed = time.monotonic()
+    load = Load(service, topic)
+    found = uuid.uuid4().hex[:8]
+    with all_like(service, found) as consumer, service.producer(f"{found}-1") as producer:
+        producer.publish(b"before")
+        consumer.ack(consumer.json())
+        assert cluster.owner(topic) is owner
+        owner.crash()
+        killed = time.monotonic()
+        load.publisher.end()
+        partitioned.publisher.end()
+        partitioned.check_nothing_is_lost(cpp)
+        producer.publish(b"after")
+        with service.producer(f"{found}-2") as other:
+            other.publish(b"new")
+        assert {decode(one) for one in consumer.several(2, COMES_BACK_SECONDS)} == {b"after", b"new"}
     load.check_nothing_is_lost(cpp)
     assert cluster.owner(topic) is cluster.other(owner)
     for kind, left in load.left(cluster).items():
@@ -361,7 +495,16 @@ def test_a_topic_moves_under_load(cluster, told, cpp, topic):
     move_under_load(cluster, told("a broker"), cpp, topic)
 
 
-@pytest.mark.heavy
+@extensible
+def test_partitions_move_under_load(cluster, told, cpp, topic):
+    load = PartitionedLoad(cluster, told("a broker"), topic)
+    for _ in range(2):
+        for part in load.parts:
+            cluster.move(part, cluster.other(cluster.owner(part)))
+            load.publisher.more()
+    load.check_nothing_is_lost(cpp)
+
+
 @extensible
 def test_sessions_outlive_a_broker_that_is_stopped(cluster, told, cpp, topic):
     owner = cluster.leader()
