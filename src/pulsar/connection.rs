@@ -19,7 +19,7 @@ use bytes::Bytes;
 use super::{
     Effect, Pulsar, Timer, command,
     error::{Cause, Failure},
-    half::{HalfKey, State},
+    half::{Detached, HalfKey, State},
     lookup::{Hosts, LookupKey},
     outbox::Outbox,
     proto::{
@@ -439,7 +439,7 @@ impl Pulsar {
             .map(|(half, _)| half)
             .collect();
         for half in attached {
-            self.half_detached(now, half, None);
+            self.half_detached(now, half, Detached::Lost);
         }
     }
 

@@ -8,7 +8,7 @@ use super::{
     connection::{Address, ConnectionKey, Phase},
     error::Failure,
     fan_in::WatchAnswer,
-    half::{HalfKey, Role, State, half_key},
+    half::{Detached, HalfKey, Role, State, half_key},
     lookup::Located,
     producer::{Broken, Receipt},
     proto::{
@@ -288,7 +288,7 @@ impl Pulsar {
                 &mut self.segments,
                 &mut self.events,
             ),
-            _ => self.half_detached(now, key, None),
+            _ => self.half_detached(now, key, Detached::SentAway(None)),
         }
         Ok(())
     }
@@ -331,7 +331,7 @@ impl Pulsar {
     fn handle_close(&mut self, now: Now, at: ConnectionKey, id: u64, url: &str) {
         let key = half_key(id);
         if self.is_at(key, at) {
-            self.half_detached(now, key, Address::parse_url(url));
+            self.half_detached(now, key, Detached::SentAway(Address::parse_url(url)));
         } else if self.requests.take_close(key, at) {
             let failure = Failure::connection("the broker sent the session away");
             self.close_lost(now, key, &failure);

@@ -85,6 +85,15 @@ pub(super) enum Role {
     FanIn(Box<FanIn>),
 }
 
+/// How a half lost its broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Detached<'a> {
+    /// The connection is gone.
+    Lost,
+    /// The broker sent it away; it may tell where the topic went.
+    SentAway(Option<(&'a str, u16)>),
+}
+
 /// The backend's half of a session.
 #[derive(Debug)]
 pub(super) struct Half {
@@ -521,7 +530,7 @@ impl Pulsar {
 
     /// It lost its broker: the connection is gone, or the broker sent it away (maybe with a new
     /// address).
-    pub(super) fn half_detached(&mut self, now: Now, key: HalfKey, assigned: Option<(&str, u16)>) {
+    pub(super) fn half_detached(&mut self, now: Now, key: HalfKey, how: Detached<'_>) {
         let Some(half) = self.halves.get_mut(key) else {
             return;
         };
@@ -537,7 +546,9 @@ impl Pulsar {
             _ => return,
         };
         if let Role::Consumer(consuming) = &mut half.role {
-            consuming.consumer.recall_acks(now);
+            consuming
+                .consumer
+                .recall_acks(now, how != Detached::SentAway(None));
             let messages = consuming.consumer.handle_detached();
             if messages > 0 {
                 let session = half.session;
@@ -548,7 +559,7 @@ impl Pulsar {
         if let Some(connection) = self.connections.get_mut(connection) {
             connection.outbox.seal(&mut self.segments);
         }
-        if let (Some((host, port)), Some(proxy)) = (assigned, &half.proxy) {
+        if let (Detached::SentAway(Some((host, port))), Some(proxy)) = (how, &half.proxy) {
             let address = match proxy {
                 Some((proxy, proxy_port)) => Address {
                     host: proxy.clone(),

@@ -115,7 +115,7 @@ impl Pulsar {
         if let Some(half) = self.halves.get_mut(key)
             && let Role::Consumer(consuming) = &mut half.role
         {
-            consuming.consumer.recall_acks(now);
+            consuming.consumer.recall_acks(now, false);
             consuming.consumer.handle_detached();
         }
         if self.leaves_later(now, key) {

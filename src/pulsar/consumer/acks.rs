@@ -25,8 +25,13 @@ const GROUP_WORDS_MAX: usize = 1 << 16;
 /// dropped is delivered again.
 const KEPT_MAX: usize = 10 * GROUP_SIZE_MAX;
 
-/// A broker that dies takes what it was told along, if it was told only just now.
+/// A broker that sends a consumer away may drop what it was told just now. Not for long: somebody
+/// may have set the subscription back, and wants its messages again.
 const RECALL_TIME: Duration = Duration::from_secs(1);
+
+/// A broker that is stopped, or hands a topic on, drops what it is told for seconds before its
+/// consumers notice. Who sets a subscription back leaves connections alone, and names no new broker.
+const RECALL_TIME_ELSEWHERE: Duration = Duration::from_secs(30);
 
 /// In order of entry; with the messages that are left, when the entry is not done as a whole.
 type Group = Vec<(EntryId, Option<Bits>)>;
@@ -117,10 +122,15 @@ impl Acks {
 
     /// The connection broke. What went out shortly before may never have arrived, so it goes out
     /// once more; to acknowledge twice does no harm.
-    pub(super) fn recall(&mut self, now: Instant) {
+    pub(super) fn recall(&mut self, now: Instant, must_be_elsewhere: bool) {
+        let time = if must_be_elsewhere {
+            RECALL_TIME_ELSEWHERE
+        } else {
+            RECALL_TIME
+        };
         for newer_first in 0..self.told.len() {
             let (mut group, at) = std::mem::take(&mut self.told[newer_first]);
-            if now.since(at) > RECALL_TIME {
+            if now.since(at) > time {
                 continue;
             }
             for (entry, left) in group.drain(..) {
@@ -199,7 +209,7 @@ mod tests {
             acks.flush(7, &mut ignored);
         }
         acks.add_whole(at(2), entry(30));
-        acks.recall(at(2));
+        acks.recall(at(2), false);
         let mut told = BytesMut::new();
         acks.flush(7, &mut told);
         let part = Some(done.inverse());
@@ -213,9 +223,14 @@ mod tests {
         put_acks(&mut expected, 7, &group);
         assert_eq!(told, expected);
 
-        acks.recall(at(4));
+        acks.recall(at(4), false);
         assert!(acks.pending.is_empty(), "too long ago");
-        acks.recall(at(2));
+        acks.add_whole(at(4), entry(4));
+        acks.flush(7, &mut ignored);
+        acks.recall(at(34), true);
+        assert!(!acks.pending.is_empty(), "a broker that died took it along");
+        acks.flush(7, &mut ignored);
+        acks.recall(at(2), false);
         assert!(acks.pending.is_empty(), "forgotten");
     }
 
@@ -226,7 +241,7 @@ mod tests {
         acks.add_whole(Instant(5), entry(1));
         acks.renew(Instant(5) + hour);
         acks.flush(7, &mut BytesMut::new());
-        acks.recall(Instant(6) + hour);
+        acks.recall(Instant(6) + hour, false);
         acks.flush(7, &mut told);
         let mut expected = BytesMut::new();
         put_acks(&mut expected, 7, &[(entry(1), None)]);

@@ -210,10 +210,11 @@ impl Consumer {
     }
 
     /// The connection is lost, or the broker closed the consumer, and it may not have got the
-    /// acknowledgements that went out last.
+    /// acknowledgements that went out last; `must_be_elsewhere` unless the broker only
+    /// sent the consumer away.
     /// [`Consumer::handle_detached`] is to follow.
-    pub fn recall_acks(&mut self, now: Now) {
-        self.tracker.acks.recall(now.mono);
+    pub fn recall_acks(&mut self, now: Now, must_be_elsewhere: bool) {
+        self.tracker.acks.recall(now.mono, must_be_elsewhere);
     }
 
     /// The connection is lost, or the broker closed the consumer. It will send everything again that
