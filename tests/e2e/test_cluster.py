@@ -30,6 +30,8 @@ PARTS = 4
 # The service tells the broker of acknowledgements in groups; a kill takes those on their way along.
 YOUNG_SECONDS = 0.1
 COMES_BACK_SECONDS = 90
+# A broker that just came up takes its time with a first topic.
+PATIENT = {"webSocketHandshakeTimeoutMillis": 30_000}
 
 
 @pytest.fixture(scope="module")
@@ -61,12 +63,12 @@ def told(start, both):
         leader = both.leader()
         if of not in made and of == "a broker":
             # Who does not lead has to send those on who ask for a topic of nobody.
-            made[of] = start(both.hosts(both.other(leader)))
+            made[of] = start(both.hosts(both.other(leader)), **PATIENT)
         if of not in made and of == "all brokers":
-            made[of] = start(both.hosts(*both.members, dead_first=True))
+            made[of] = start(both.hosts(*both.members, dead_first=True), **PATIENT)
         if of not in made and of == "web services":
             hosts = both.hosts(both.other(leader), leader, dead_first=True)
-            made[of] = start(dataclasses.replace(hosts, url=""), serviceUrl=hosts.web_url)
+            made[of] = start(dataclasses.replace(hosts, url=""), serviceUrl=hosts.web_url, **PATIENT)
         return made[of]
 
     return service
@@ -480,7 +482,7 @@ def test_a_topic_that_moves_tells_where_it_goes(cluster, start, cpp, topic):
     cluster.move(topic, cluster.first)
     relay = Relay(cluster.first.port)
     hosts = cluster.hosts(cluster.first)
-    service = start(dataclasses.replace(hosts, url=f"pulsar://127.0.0.1:{relay.port}"))
+    service = start(dataclasses.replace(hosts, url=f"pulsar://127.0.0.1:{relay.port}"), **PATIENT)
     load = Load(service, topic)
     # Nobody can be asked from now on.
     relay.cut()

@@ -22,7 +22,7 @@ class Client:
         self.url = url
         self.opened = ExitStack()
         self.socket = self.opened.enter_context(
-            connect(url, max_size=None, open_timeout=20, close_timeout=2, **options))
+            connect(url, max_size=None, open_timeout=40, close_timeout=2, **options))
 
     def __enter__(self) -> "Client":
         return self

@@ -28,6 +28,8 @@ EXTENSIBLE = {
     "loadBalancerLoadSheddingStrategy": "org.apache.pulsar.broker.loadbalance.extensions.scheduler.TransferShedder",
     "loadBalancerMultiPhaseBundleUnload": "true",
 }
+# Where such brokers talk of their load.
+LOAD_DATA = "non-persistent/pulsar/system/loadbalancer-broker-load-data"
 # How long a dead broker counts as alive.
 SESSION_MS = 8000
 
@@ -191,7 +193,16 @@ class Cluster:
             member.wait()
         # A load manager goes on starting after its broker says that it is there.
         until(lambda: self._agree("ready"), 60, "the brokers know of no owner")
+        if load_manager is EXTENSIBLE:
+            until(self._tell_each_other, 60, "the brokers do not tell each other of their load")
         return self
+
+    def _tell_each_other(self) -> bool:
+        """Whether each broker says what load it has, and hears of all; until then owners are not final."""
+        with suppress(OSError):
+            topics = [member.admin("GET", f"{LOAD_DATA}/stats") for member in self.members]
+            return all(len(self.members) == len(topic["publishers"]) == len(topic["subscriptions"]) for topic in topics)
+        return False
 
     def _agree(self, topic: str, on: Member | None = None) -> bool:
         """Whether all brokers name the same owner of the topic, this one if it is told."""
