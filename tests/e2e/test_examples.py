@@ -9,57 +9,19 @@ from __future__ import annotations
 
 import json
 import os
-import queue
 import re
-import subprocess
-import sys
-import threading
 from pathlib import Path
 
 import pytest
 
+from harness import programs
 from harness.client import decode
-from harness.tools import E2E, NODE
-
-EXAMPLES = E2E / "examples"
-LANGUAGES = {"python": ("py", [sys.executable, "-u"]), "node": ("js", ["node", "--no-deprecation"])}
-
-
-class Program:
-    """An example that runs until the test ends."""
-
-    def __init__(self, command: list[str]) -> None:
-        self.popen = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            env={**os.environ, "NODE_PATH": str(NODE / "node_modules")})
-        self.lines: queue.Queue[str] = queue.Queue()
-        threading.Thread(target=self.listen, daemon=True).start()
-
-    def listen(self) -> None:
-        for line in self.popen.stdout:
-            self.lines.put(line.rstrip("\n"))
-
-    def line(self, start: str) -> str:
-        """The next line, which has to begin so."""
-        line = self.lines.get(timeout=20)
-        assert line.startswith(start), line
-        return line
-
-    def __enter__(self) -> "Program":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.popen.kill()
-        self.popen.wait()
+from harness.programs import LANGUAGES, Program
 
 
 @pytest.fixture
 def example(service):
-    def run(language: str, name: str) -> Program:
-        ending, command = LANGUAGES[language]
-        return Program([*command, str(EXAMPLES / f"{name}.{ending}"), service.base])
-
-    return run
+    return lambda language, name: programs.example(language, name, service.base)
 
 
 @pytest.mark.parametrize("to", LANGUAGES)

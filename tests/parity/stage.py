@@ -58,6 +58,20 @@ class Stage:
             stream.ask(path, method, (UPGRADE if upgrade else {}) | (headers or {}), version)
             return self.answer(stream, label)
 
+    def request_unseen(self, path: str, label: str = "http", **options: object) -> Answer | None:
+        """The same, with a body that is not in the transcript: it tells of other scenarios too."""
+        answer = self.request(path, label=label, **options)
+        self.transcript.lines = [line for line in self.transcript.lines if line.field != f"{label}.body"]
+        return answer
+
+    def bytes(self, data: bytes, label: str = "http", half_close: bool = False) -> Answer | None:
+        """A request of these very bytes."""
+        with Stream(self.port) as stream:
+            stream.socket.sendall(data)
+            if half_close:
+                stream.socket.shutdown(socket.SHUT_WR)
+            return self.answer(stream, label)
+
     def answer(self, stream: Stream, label: str) -> Answer | None:
         try:
             answer = stream.answer()

@@ -1,11 +1,13 @@
-"""Prints and acks whatever arrives, as the documentation of the API shows it; argument: the service's address."""
+"""Prints and acks whatever arrives, as the documentation of the API shows it; arguments: the service's address, and a path
+if not the documentation's."""
 import base64
 import json
 import sys
 
 import websocket
 
-ws = websocket.create_connection(sys.argv[1] + "/ws/v2/consumer/persistent/public/default/my-topic/my-sub")
+path = sys.argv[2] if len(sys.argv) > 2 else "/ws/v2/consumer/persistent/public/default/my-topic/my-sub"
+ws = websocket.create_connection(sys.argv[1] + path)
 print("open", flush=True)
 
 while True:

@@ -1,7 +1,9 @@
-// Publishes one message, as the documentation of the API shows it; argument: the service's address.
+// Publishes one message, as the documentation of the API shows it; arguments: the service's address, and a path
+// if not the documentation's.
 const WebSocket = require('ws');
 
-const ws = new WebSocket(`${process.argv[2]}/ws/v2/producer/persistent/public/default/my-topic`);
+const path = process.argv[3] || '/ws/v2/producer/persistent/public/default/my-topic';
+const ws = new WebSocket(process.argv[2] + path);
 
 const message = {
   payload: new Buffer('Hello World').toString('base64'),

@@ -1,11 +1,13 @@
-"""Publishes one message, as the documentation of the API shows it; argument: the service's address."""
+"""Publishes one message, as the documentation of the API shows it; arguments: the service's address, and a path
+if not the documentation's."""
 import base64
 import json
 import sys
 
 import websocket
 
-ws = websocket.create_connection(sys.argv[1] + "/ws/v2/producer/persistent/public/default/my-topic")
+path = sys.argv[2] if len(sys.argv) > 2 else "/ws/v2/producer/persistent/public/default/my-topic"
+ws = websocket.create_connection(sys.argv[1] + path)
 
 payload = base64.b64encode("Hello World".encode("UTF-8")).decode("UTF-8")
 

@@ -1,7 +1,9 @@
-// Prints whatever arrives and asks for more, as the documentation of the API shows it; argument: the service's address.
+// Prints whatever arrives and asks for more, as the documentation of the API shows it; arguments: the service's address, and a path
+// if not the documentation's.
 const WebSocket = require('ws');
 
-const ws = new WebSocket(`${process.argv[2]}/ws/v2/reader/persistent/public/default/my-topic`);
+const path = process.argv[3] || '/ws/v2/reader/persistent/public/default/my-topic';
+const ws = new WebSocket(process.argv[2] + path);
 
 ws.on('open', function () {
   console.log('open');
