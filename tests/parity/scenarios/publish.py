@@ -18,7 +18,8 @@ def told(group_name: str, rows: tuple[str, ...], messages: dict[str, object], **
             producer.send(message)
             reply = producer.json()
             if reply and reply.get("result") == "ok":
-                reader.read()
+                # Nobody here can decrypt what a client encrypted.
+                reader.quiet() if "encryptionKeys" in parameters else reader.read()
 
         scenario(f"{group_name}/{name}", *rows)(play)
 
