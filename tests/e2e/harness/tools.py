@@ -31,6 +31,7 @@ NEEDED = {
     "java": "java is missing: install a Java 17 runtime (Debian: apt install openjdk-17-jdk-headless).",
     "javac": "javac is missing: install a Java 17 compiler (Debian: apt install openjdk-17-jdk-headless).",
     "mvn": "mvn is missing: install Maven (Debian: apt install maven).",
+    "valgrind": "valgrind is missing: install it (Debian: apt install valgrind).",
 }
 
 
