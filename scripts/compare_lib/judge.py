@@ -1,0 +1,64 @@
+"""What the figures are held against: rows of the table, and whether each limit holds."""
+
+from __future__ import annotations
+
+from .workloads import (
+    HAPROXY_AIM, HAPROXY_LIMIT, IDLE_AIM, IDLE_LIMIT, SHARDS_LIMIT, WORKLOADS,
+)
+
+
+def rows(result: dict) -> list[dict]:
+    """Each with `ours`, what it is compared with, and `holds` (None where that was not measured)."""
+    found: list[dict] = []
+    for key, measured in result["workloads"].items():
+        found += of_workload(key, measured)
+    if "idle" in result:
+        found.append(of_idle(result["idle"]))
+    if "shards" in result:
+        found.append(of_shards(result["shards"]))
+    return found
+
+
+def of_workload(key: str, measured: dict) -> list[dict]:
+    workload = WORKLOADS[key]
+    targets = {name: target["medians"] for name, target in measured["targets"].items()}
+    ours, relay, java, haproxy = (targets.get(name) for name in ("ours", "relay", "java", "haproxy"))
+    cpu = "cpu_us_per_message"
+    found = [row(key, workload.title, "CPU, µs/message", ours[cpu], "Java", java and java[cpu],
+                 1 / workload.limit, 1 / workload.aim, relay[cpu])]
+    if workload.latency_limit and "latency_us" in ours:
+        found.append(row(key, f"{workload.title}: 99th percentile", "p99, µs", ours["latency_us"]["p99"], "Java",
+                         java and java["latency_us"]["p99"], workload.latency_limit, None))
+    if haproxy:
+        found.append(row(f"{key}-HAProxy", f"{workload.title}, beside HAProxy", "CPU, µs/message", ours[cpu], "HAProxy",
+                         haproxy[cpu], 1 / HAPROXY_LIMIT, 1 / HAPROXY_AIM, relay[cpu]))
+    return found
+
+
+def of_idle(idle: dict) -> dict:
+    """Judged by itself; Java's stands beside it."""
+    ours = idle["ours"]["bytes_each"]
+    java = idle.get("java", {}).get("bytes_each")
+    return {
+        "key": "W7", "title": f"idle producers, {idle['ours']['connections']:,}", "unit": "resident bytes each",
+        "ours": ours, "other": "Java", "theirs": java, "ratio": ours / java if java else None,
+        "limit": IDLE_LIMIT, "aim": IDLE_AIM, "absolute": True, "relay": None, "of_relay": None,
+        "holds": ours <= IDLE_LIMIT, "aim_holds": ours <= IDLE_AIM,
+    }
+
+
+def of_shards(shards: dict) -> dict:
+    one, two = (shards["shards"][name]["cpu_us_per_message"] for name in ("1", "2"))
+    return row("shards", "two shards, beside one", "CPU, µs/message", two, "one shard", one, SHARDS_LIMIT, None)
+
+
+def row(key: str, title: str, unit: str, ours: float, other: str, theirs: float | None, limit: float,
+        aim: float | None, relay: float | None = None) -> dict:
+    """`limit` and `aim` are the largest parts of the other's that ours may be."""
+    ratio = ours / theirs if theirs else None
+    return {
+        "key": key, "title": title, "unit": unit, "ours": ours, "other": other, "theirs": theirs, "ratio": ratio,
+        "limit": limit, "aim": aim, "absolute": False, "relay": relay, "of_relay": ours / relay if relay else None,
+        "holds": None if ratio is None else ratio <= limit,
+        "aim_holds": None if ratio is None or aim is None else ratio <= aim,
+    }
