@@ -5,12 +5,14 @@
 //! of the Java service's statistics; its rates are counts of a minute, and so are these.
 
 mod answer;
+mod histogram;
 
 use std::{collections::BTreeMap, net::SocketAddr, ops::AddAssign, time::Duration};
 
 use slotmap::{SlotMap, new_key_type};
 
 pub use answer::answer;
+pub use histogram::Histogram;
 
 new_key_type! {
     /// Names a namespace's counters within a shard. Guarded against reuse.
