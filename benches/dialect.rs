@@ -95,6 +95,7 @@ fn write_events(c: &mut Criterion) {
             },
             publish_time_ms: 1_637_510_905_917,
             event_time_ms: None,
+            arrived: Default::default(),
             redelivery_count: 0,
             encryption: None,
             key: None,

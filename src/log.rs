@@ -14,6 +14,7 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use pulsar_ws_fast::metrics::LOG_LINES_LOST;
 
 /// Lines that may wait for whoever reads them; further ones are lost.
 const LINES_MAX: usize = 8192;
@@ -96,6 +97,7 @@ impl Write for Log {
         }
         if !self.append(line) {
             self.lost.fetch_add(1, Ordering::Relaxed);
+            LOG_LINES_LOST.fetch_add(1, Ordering::Relaxed);
         }
         Ok(line.len())
     }

@@ -216,6 +216,28 @@ fn statistics_are_those_of_all_shards() {
     assert!(gone);
 }
 
+#[test]
+fn metrics_are_those_of_each_shard() {
+    let service = start_on(3, Config::default());
+    let clients: Vec<TcpStream> = (0..6).map(|_| open(&service)).collect();
+    let answer = ask(&service, "GET /metrics");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    for core in 0..3 {
+        for line in [
+            format!("pulsar_ws_sessions{{core=\"{core}\",endpoint=\"producer\"}} 2"),
+            format!("pulsar_ws_broker_connections{{core=\"{core}\"}} 1"),
+            format!("pulsar_ws_turn_seconds_bucket{{core=\"{core}\",le=\"+Inf\"}} "),
+        ] {
+            assert_eq!(answer.matches(&line).count(), 1, "{line}\n{answer}");
+        }
+    }
+    // Whoever asks reads, so somewhere there is a buffer, which nobody holds for long.
+    assert!(answer.contains("leg=\"client\"} 1\n"), "{answer}");
+    let log = ask(&service, "GET /metrics/hdr");
+    assert_eq!(log.matches("\nTag=core").count(), 3 * 8, "{log}");
+    drop(clients);
+}
+
 /// Each shard looks for places that others leave, also one that has none itself.
 #[test]
 fn handshakes_wait_their_turn_on_all_shards() {

@@ -1,6 +1,6 @@
-//! The paths that serve no WebSocket: statistics and the health check.
+//! The paths that serve no WebSocket: statistics, metrics and the health check.
 //!
-//! They answer as the Java service's resources do: `GET` and `HEAD` give the answer, `OPTIONS` says so, other methods
+//! They answer as the Java service's resources do, those that it has not among them: `GET` and `HEAD` give the answer, `OPTIONS` says so, other methods
 //! are 405, and a trailing slash or parameters of a path's piece (`;a=b`) change nothing.
 
 use super::{
@@ -10,12 +10,12 @@ use super::{
     route::split_target,
     topic_name::TopicName,
 };
-use crate::metrics::Question;
+use crate::metrics::{self, Question};
 
 /// What a request that wants no WebSocket asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wish {
-    /// Statistics, in JSON.
+    /// What all shards are asked for.
     Statistics(Question),
     /// Whether the service is in use.
     Status {
@@ -46,6 +46,12 @@ impl Answer {
     #[must_use]
     pub fn statistics(text: Vec<u8>) -> Self {
         Self::new(200, JSON, text)
+    }
+
+    /// The same for what cores count, which has forms of its own.
+    #[must_use]
+    pub fn figures(content_type: &str, text: Vec<u8>) -> Self {
+        Self::new(200, content_type, text)
     }
 
     /// The answer to a question about a topic that has no session.
@@ -133,7 +139,12 @@ fn resource(path: &str) -> Option<Result<Resource, Refusal>> {
         };
         return Some(resource);
     }
-    (pieces(path.strip_prefix('/')?)[..] == ["status.html"]).then_some(Ok(Resource::Status))
+    match pieces(path.strip_prefix('/')?)[..] {
+        ["status.html"] => Some(Ok(Resource::Status)),
+        ["metrics"] => Some(Ok(Resource::Figures(metrics::Form::Prometheus))),
+        ["metrics", "hdr"] => Some(Ok(Resource::Figures(metrics::Form::HdrLog))),
+        _ => None,
+    }
 }
 
 /// What `/status.html` says where the service is not in use.
@@ -147,6 +158,8 @@ enum Resource {
     /// A topic's, whose name is wrong. Other methods than `GET` are judged first.
     NoTopic,
     Status,
+    /// Not among the Java service's.
+    Figures(metrics::Form),
 }
 
 /// Between slashes, of which one may be at the end.
@@ -181,6 +194,8 @@ fn served(head: &RequestHead<'_>, resource: Resource) -> Result<Wish, Refusal> {
         Resource::Status => Ok(Wish::Status {
             content_type: accepted.first_of_text(),
         }),
+        // Whatever a scraper prefers: it gets the one form that there is.
+        Resource::Figures(form) => Ok(Wish::Statistics(Question::Figures(form))),
         Resource::Statistics(_) | Resource::NoTopic if !accepted.takes_json() => {
             Err(Refusal::standard(406))
         }
@@ -293,6 +308,24 @@ mod tests {
         ] {
             assert_eq!(question(path), topic(name), "{path}");
         }
+    }
+
+    #[test]
+    fn metrics_have_forms_of_their_own() {
+        for accept in ["", "Accept: application/json\r\n", "Accept: text/html\r\n"] {
+            for (path, form) in [
+                ("/metrics", metrics::Form::Prometheus),
+                ("/metrics/?name=x", metrics::Form::Prometheus),
+                ("/metrics/hdr", metrics::Form::HdrLog),
+            ] {
+                let wish = asked("GET", path, accept).unwrap().unwrap();
+                assert_eq!(wish, Wish::Statistics(Question::Figures(form)), "{path}");
+            }
+        }
+        assert_eq!(status("POST", "/metrics", ""), 405);
+        assert_eq!(status("GET", "/metrics/", ""), 200);
+        assert_eq!(status("GET", "/metrics/x", ""), 0);
+        assert_eq!(status("GET", "/ws/metrics", ""), 0);
     }
 
     #[test]

@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::{Counts, LATENCY_BOUNDS_US, Part, Question, Session};
 
-/// The answer's text; `None` if the topic that was asked about has no session.
+/// The answer's text, in JSON; `None` if the topic that was asked about has no session. For figures
+/// see [`super::figures`].
 #[must_use]
 pub fn answer(question: &Question, parts: Vec<Part>) -> Option<Vec<u8>> {
     let mut text = String::new();
@@ -20,6 +21,7 @@ pub fn answer(question: &Question, parts: Vec<Part>) -> Option<Vec<u8>> {
             }
             topic(&mut text, &sessions);
         }
+        Question::Figures(_) => return None,
     }
     Some(text.into_bytes())
 }

@@ -1,18 +1,27 @@
 //! What a shard counts of its sessions, and what it tells of them when asked.
 //!
 //! Counters are plain numbers that one shard alone changes, once for each message; nothing here is
-//! shared. Whoever asks gets a copy of every shard's part, and joins them. Names and forms are those
-//! of the Java service's statistics; its rates are counts of a minute, and so are these.
+//! shared. Whoever asks gets a copy of every shard's part, and joins them. Names and forms of
+//! statistics are those of the Java service; its rates are counts of a minute, and so are these.
+//! [`Figures`] are told as Prometheus and HdrHistogram want them.
 
 mod answer;
+mod documentation;
+mod exposition;
+mod figures;
+mod hdr_log;
 mod histogram;
+mod table;
 
 use std::{collections::BTreeMap, net::SocketAddr, ops::AddAssign, time::Duration};
 
 use slotmap::{SlotMap, new_key_type};
 
 pub use answer::answer;
+pub use documentation::documentation;
+pub use figures::{BackendFigures, Bound, Core, Counters, Ender, Endpoint, Figures, Gauges};
 pub use histogram::Histogram;
+pub use table::LOG_LINES_LOST;
 
 new_key_type! {
     /// Names a namespace's counters within a shard. Guarded against reuse.
@@ -221,6 +230,41 @@ pub enum Question {
     Topics,
     /// The sessions of the topic of this full name.
     Topic(String),
+    /// What each core counts, in this form.
+    Figures(Form),
+}
+
+/// A form in which figures are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As Prometheus reads them.
+    Prometheus,
+    /// As HdrHistogram's tools do.
+    HdrLog,
+}
+
+impl Form {
+    /// What a text of this form is.
+    #[must_use]
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Prometheus => exposition::CONTENT_TYPE,
+            Self::HdrLog => hdr_log::CONTENT_TYPE,
+        }
+    }
+}
+
+/// What all cores count; `None` if it can't be told.
+#[must_use]
+pub fn figures(form: Form, parts: Vec<Part>) -> Option<Vec<u8>> {
+    let cores = parts.into_iter().filter_map(|part| part.core);
+    let mut cores: Vec<Core> = cores.map(|core| *core).collect();
+    cores.sort_by_key(|core| core.index);
+    match form {
+        Form::Prometheus => Some(exposition::write(&cores)),
+        Form::HdrLog => hdr_log::write(&cores),
+    }
+    .map(String::into_bytes)
 }
 
 /// A shard's part of the answer.
@@ -230,6 +274,8 @@ pub struct Part {
     pub sessions: Vec<Session>,
     /// Namespaces, if it is about those.
     pub namespaces: Vec<(Box<str>, Counts)>,
+    /// All that the core counts, if it is about that.
+    pub core: Option<Box<Core>>,
 }
 
 /// One session.

@@ -357,6 +357,7 @@ impl Pulsar {
         let flags = answer.feature_flags.as_ref();
         connection.watches_topics = flags.is_some_and(FeatureFlags::supports_topic_watchers);
         connection.phase = Phase::Ready;
+        self.figures.connections_opened += 1;
         tracing::debug!(broker = %connection.address.host, version = answer.server_version, "connected");
         for waiter in std::mem::take(&mut connection.waiting) {
             self.acquired(now, waiter, key);
@@ -412,6 +413,12 @@ impl Pulsar {
         let Some(connection) = self.connections.remove(key) else {
             return;
         };
+        match connection.phase {
+            Phase::Ready => self.figures.connections_lost += 1,
+            Phase::Resolving | Phase::Connecting | Phase::Handshaking => {
+                self.figures.connections_failed += 1;
+            }
+        }
         if self.by_address.get(&connection.address) == Some(&key) {
             self.by_address.remove(&connection.address);
         }

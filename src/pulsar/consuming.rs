@@ -73,6 +73,18 @@ impl Entry<'_> {
     pub const fn session(&self) -> SessionKey {
         self.entry.session()
     }
+
+    /// Of a batch, all of its messages, whether or not the client may have them.
+    #[must_use]
+    pub const fn messages(&self) -> u32 {
+        self.entry.messages()
+    }
+
+    /// Whether not all of them were taken.
+    #[must_use]
+    pub const fn has_more(&self) -> bool {
+        self.entry.has_more()
+    }
 }
 
 impl Pulsar {

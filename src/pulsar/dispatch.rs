@@ -124,7 +124,7 @@ impl Pulsar {
             return self.handle_handshake(now, key, kind, frame.body);
         }
         match kind {
-            Kind::SendReceipt => return self.handle_receipt(key, frame.body),
+            Kind::SendReceipt => return self.handle_receipt(now, key, frame.body),
             Kind::Message => return Ok(Step::Message),
             Kind::SendError => self.handle_send_error(now, key, frame.body)?,
             Kind::Ping => self.pong(key),
@@ -225,7 +225,12 @@ impl Pulsar {
         Ok(Step::Nothing)
     }
 
-    fn handle_receipt(&mut self, key: ConnectionKey, body: &[u8]) -> Result<Step, String> {
+    fn handle_receipt(
+        &mut self,
+        now: Now,
+        key: ConnectionKey,
+        body: &[u8],
+    ) -> Result<Step, String> {
         let receipt = SendReceipt::decode(body).map_err(|error| error.to_string())?;
         let Some(half) = self.halves.get_mut(half_key(receipt.producer_id)) else {
             return Ok(Step::Nothing);
@@ -240,6 +245,8 @@ impl Pulsar {
         }
         match producer.handle_receipt(&receipt, &mut self.segments) {
             Receipt::Stored(stored) => {
+                let nanos = stored.sent.map_or(0, |sent| now.mono.nanos_since(sent));
+                self.figures.stored(nanos, stored.messages);
                 self.unfolding = Some(Unfolding {
                     session: half.session,
                     lane: producer.lane(),

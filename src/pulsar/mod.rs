@@ -55,6 +55,7 @@ use slotmap::SlotMap;
 
 use crate::{
     config::{Config, EncryptionKeys},
+    metrics::BackendFigures,
     session::{
         BadMessageId, Broker, Lane, Link, MessageId, OpenError, Publish, PublishError, SessionKey,
     },
@@ -304,6 +305,8 @@ pub struct Pulsar {
     parked: Outbox,
     /// Bytes of deliveries held for all sessions.
     held: Rc<Cell<usize>>,
+    /// What happened, for whoever tunes or watches the service.
+    figures: BackendFigures,
     timers: Timers<Timer>,
     events: VecDeque<Event<'static>>,
     effects: VecDeque<Effect>,
@@ -332,6 +335,7 @@ impl Pulsar {
             is_memory_full: false,
             parked: Outbox::default(),
             held: Rc::default(),
+            figures: BackendFigures::new(),
             timers: Timers::new(),
             events: VecDeque::new(),
             effects: VecDeque::new(),
@@ -414,6 +418,17 @@ impl Pulsar {
             Role::FanIn(fan_in) => fan_in.subscription(),
             _ => None,
         }
+    }
+
+    /// Bytes of deliveries that are held for all sessions.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.held.get()
+    }
+
+    /// A copy of what is counted here.
+    pub fn figures(&mut self) -> BackendFigures {
+        self.figures.snapshot()
     }
 
     /// Bytes of all publishes in flight, of all producers.

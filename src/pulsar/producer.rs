@@ -138,6 +138,8 @@ pub(super) struct Stored {
     pub(super) entry: EntryId,
     pub(super) partition: Option<u32>,
     pub(super) messages: u32,
+    /// When it was last sent.
+    pub(super) sent: Option<Instant>,
 }
 
 impl Stored {
@@ -525,7 +527,7 @@ impl Producer {
         if sequence_id > head.sequence_id || !is_whole {
             return Receipt::OutOfOrder;
         }
-        let messages = head.messages;
+        let (messages, sent) = (head.messages, head.last_sent);
         self.pop(segments);
         // Java keeps -1 for both where the broker does not know the place.
         let (ledger, entry) = receipt.stored.unwrap_or((u64::MAX, u64::MAX));
@@ -533,6 +535,7 @@ impl Producer {
             entry: EntryId { ledger, entry },
             partition: self.partition,
             messages,
+            sent,
         })
     }
 

@@ -66,6 +66,16 @@ impl Buffers {
         }
     }
 
+    /// How many sockets hold.
+    pub(super) fn lent(&self) -> u64 {
+        (self.made.get() - self.free.borrow().len()) as u64
+    }
+
+    /// How many there are.
+    pub(super) fn made(&self) -> u64 {
+        self.made.get() as u64
+    }
+
     /// Takes note that a lent buffer will not come back: the kernel has it.
     pub(super) fn lose(&self) {
         self.give(Vec::with_capacity(self.bytes));

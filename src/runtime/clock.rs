@@ -23,10 +23,16 @@ impl Clock {
         // 2^64 ns are 584 years. A wall clock before 1970 counts as 1970.
         let wall = SystemTime::now().duration_since(UNIX_EPOCH);
         Now {
-            mono: Instant(u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)),
+            mono: self.mono(),
             wall_ms: wall.map_or(0, |wall| {
                 u64::try_from(wall.as_millis()).unwrap_or(u64::MAX)
             }),
         }
+    }
+
+    /// Monotonic time alone.
+    #[allow(clippy::disallowed_methods, reason = "clocks are read here alone")]
+    pub(super) fn mono(&self) -> Instant {
+        Instant(u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX))
     }
 }

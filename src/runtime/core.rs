@@ -184,6 +184,11 @@ impl Core {
         outbox
     }
 
+    /// Read buffers of clients and of brokers: those that are lent, and those that there are.
+    pub(super) fn buffer_counts(&self) -> [(u64, u64); 2] {
+        [&self.client_buffers, &self.broker_buffers].map(|buffers| (buffers.lent(), buffers.made()))
+    }
+
     pub(super) fn linger_timeout(&self) -> Duration {
         self.config.linger_timeout
     }
@@ -228,7 +233,9 @@ impl Core {
         {
             shard.handle_timeout(now);
         }
-        call(&mut shard, now)
+        let result = call(&mut shard, now);
+        shard.handle_turn_over(self.clock.mono().nanos_since(now.mono));
+        result
     }
 
     fn settle(self: &Rc<Self>) {

@@ -108,8 +108,14 @@ async fn follow_orders(core: &Rc<Core>, inbox: &Inbox) {
                 core.enter(|shard, now| shard.handle_located(now, lookup, result));
             }
             Order::Question { question, parts } => core.enter(|shard, now| {
+                let mut part = shard.handle_question(now, &question);
+                if let Some(told) = &mut part.core {
+                    let [clients, brokers] = core.buffer_counts();
+                    told.gauges.buffers_lent = [clients.0, brokers.0];
+                    told.gauges.buffers_made = [clients.1, brokers.1];
+                }
                 // Whoever asked may have given up.
-                let _ = parts.try_send(shard.handle_question(now, &question));
+                let _ = parts.try_send(part);
             }),
             Order::Survey { client, survey } => {
                 core.enter(|shard, now| shard.handle_survey(now, client, survey));

@@ -14,7 +14,7 @@ use std::fmt;
 use bytes::BytesMut;
 
 use self::producer::Compression;
-use crate::timer::Now;
+use crate::timer::{Instant, Now};
 
 slotmap::new_key_type! {
     /// Names a client, and so its session, within its shard. Guarded against reuse.
@@ -242,6 +242,8 @@ pub struct Delivery<'a> {
     pub publish_time_ms: u64,
     /// What the application said, in milliseconds since the epoch.
     pub event_time_ms: Option<i64>,
+    /// When it came from the broker: all of it, if it came in parts.
+    pub arrived: Instant,
     /// How often it was delivered before.
     pub redelivery_count: u32,
     /// Routing key, as stored.

@@ -6,7 +6,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use super::{Shard, Timer, budget::Budget};
-use crate::{session::SessionKey, timer::Now};
+use crate::{metrics::Bound, session::SessionKey, timer::Now};
 
 /// How often a shard looks for places that others left.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
@@ -58,7 +58,9 @@ impl Shard {
             return true;
         }
         client.standing = Standing::Waiting;
-        client.paused = true;
+        if !std::mem::replace(&mut client.paused, true) {
+            self.figures.counters.stopped(Bound::Handshakes);
+        }
         admission.waiting.push_back(key);
         if !admission.timer {
             admission.timer = true;

@@ -9,15 +9,21 @@ use crate::{
 
 impl Shard {
     pub(super) fn broker_bytes(&mut self, now: Now, connection: ConnectionKey, bytes: &[u8]) {
+        self.figures.counters.broker_bytes_in += bytes.len() as u64;
+        let mut messages = 0;
         let mut input = pulsar::Input::new(bytes);
         let mut scratch = std::mem::take(&mut self.broker_scratch);
         while let Some(event) = self
             .pulsar
             .next_event(now, connection, &mut input, &mut scratch)
         {
+            messages += u64::from(is_message(&event));
             self.broker_event(now, event);
         }
         self.broker_scratch = scratch;
+        if messages > 0 {
+            self.figures.broker_messages.record(messages);
+        }
     }
 
     pub(super) fn broker_event(&mut self, now: Now, event: Event<'_>) {
@@ -71,8 +77,15 @@ impl Shard {
         self.buffers.provide(&mut client.outbox);
         if let Some(sent) = producer.oldest(lane) {
             match &outcome {
-                Ok(_) => open.counted.published(now, sent, &mut self.namespaces),
-                Err(_) => open.counted.failed(now, &mut self.namespaces),
+                Ok(_) => {
+                    open.counted.published(now, sent, &mut self.namespaces);
+                    let nanos = now.mono.nanos_since(sent.at);
+                    self.figures.published(nanos, sent.payload_bytes);
+                }
+                Err(_) => {
+                    open.counted.failed(now, &mut self.namespaces);
+                    self.figures.counters.publish_failures += 1;
+                }
             }
         }
         let event = match &outcome {
@@ -96,4 +109,12 @@ impl Shard {
             self.drain_client(now, key);
         }
     }
+}
+
+/// Whether a broker said something of a message, and not only of a session.
+const fn is_message(event: &Event<'_>) -> bool {
+    matches!(
+        event,
+        Event::Receipt { .. } | Event::PublishFailed { .. } | Event::Entry(_)
+    )
 }

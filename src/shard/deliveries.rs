@@ -20,6 +20,8 @@ impl Shard {
     /// An entry came: its messages go out as far as the client may have them, the rest is held.
     pub(super) fn entry(&mut self, now: Now, mut entry: Entry<'_>) {
         let key = entry.session();
+        let messages = u64::from(entry.messages());
+        self.figures.entry_messages.record(messages);
         // What is held came earlier and goes first; if any stays held, there is no room now.
         self.deliver_held(now, key);
         if let Some(client) = self.clients.get_mut(key)
@@ -34,6 +36,8 @@ impl Shard {
                 open.session.handle_delivery();
                 let bytes = delivery.payload.map_or(0, <[u8]>::len);
                 open.counted.delivered(now, bytes, &mut self.namespaces);
+                let nanos = now.mono.nanos_since(delivery.arrived);
+                self.figures.delivered(nanos, bytes);
                 client.visit.messages_out += 1;
                 let event = Event::Delivery(&delivery);
                 write(
@@ -46,6 +50,7 @@ impl Shard {
                 );
             }
         }
+        self.figures.counters.held_entries += u64::from(entry.has_more());
         self.pulsar.hold(now, entry);
         self.announce(now, key);
     }
@@ -70,6 +75,8 @@ impl Shard {
             open.session.handle_delivery();
             let bytes = delivery.payload.map_or(0, <[u8]>::len);
             open.counted.delivered(now, bytes, &mut self.namespaces);
+            let nanos = now.mono.nanos_since(delivery.arrived);
+            self.figures.delivered(nanos, bytes);
             client.visit.messages_out += 1;
             let event = Event::Delivery(&delivery);
             write(

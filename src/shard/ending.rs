@@ -3,8 +3,11 @@
 use super::{
     Effect, Shard,
     client::{Client, Phase},
+    statistics,
 };
-use crate::{http::refusal::Refusal, session::SessionKey, timer::Now, ws::frame::close_code};
+use crate::{
+    http::refusal::Refusal, metrics::Ender, session::SessionKey, timer::Now, ws::frame::close_code,
+};
 
 impl Shard {
     /// Forgets a client: its last words are written, then its socket is closed.
@@ -12,6 +15,7 @@ impl Shard {
         if let Some(mut client) = self.clients.remove(key) {
             let last = client.outbox.take_last();
             client.visit.bytes_out += last.len() as u64;
+            self.figures.counters.client_bytes_out += last.len() as u64;
             self.effects.push_back(Effect::Finish { client: key, last });
             self.release(now, client);
         }
@@ -35,6 +39,13 @@ impl Shard {
         }
         if let Phase::Open(open) = &client.phase {
             self.namespaces.leave(open.counted.namespace());
+            let ender = match (open.ws.close_code(), client.visit.closed_by_client) {
+                (Some(_), _) => Ender::Service,
+                (None, Some(_)) => Ender::Client,
+                (None, None) => Ender::Loss,
+            };
+            let endpoint = statistics::endpoint(open.kind);
+            self.figures.counters.ended(endpoint, ender);
         }
         self.buffers.put(client.outbox.into_buffer());
     }
@@ -43,6 +54,7 @@ impl Shard {
     pub(super) fn close_overloaded(&mut self, now: Now, key: SessionKey, reason: &str) {
         if let Some(client) = self.clients.get_mut(key) {
             tracing::warn!(peer = %client.peer, reason, "client given up");
+            self.figures.counters.given_up += 1;
             let Phase::Open(open) = &mut client.phase else {
                 return self.refuse(now, key, &Refusal::new(503, reason));
             };

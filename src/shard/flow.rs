@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     config::Config,
+    metrics::Bound,
     pulsar::Pulsar,
     session::{Session, SessionKey},
     timer::Now,
@@ -36,7 +37,8 @@ impl Shard {
                 &self.config,
                 &mut self.publishes,
                 self.draining.is_on(),
-            ),
+            )
+            .is_some(),
             Phase::Head | Phase::Opening(_) | Phase::Asking(_) => false,
         };
         if client.paused && client.unparsed.is_empty() && !must_wait {
@@ -84,7 +86,7 @@ pub(super) fn check_memory(memory: &mut Option<Lease>, pulsar: &mut Pulsar) {
     }
 }
 
-/// Whether the client's further messages have to wait: it does not read its replies, or as much of
+/// Why the client's further messages have to wait: it does not read its replies, or as much of
 /// it is in flight as may be. One message more than the limit is always let in. When the process has
 /// used up its budget, one in flight is left to each client: its receipt lets the client go on.
 pub(super) fn must_wait(
@@ -94,17 +96,20 @@ pub(super) fn must_wait(
     config: &Config,
     publishes: &mut Lease,
     draining: bool,
-) -> bool {
+) -> Option<Bound> {
     if outbox.len() > config.replies_bytes_max {
-        return true;
+        return Some(Bound::Replies);
     }
     let Session::Producer(producer) = &open.session else {
-        return false;
+        return None;
     };
     let in_flight = pulsar.in_flight_bytes(open.session.link()) + producer.context_bytes();
-    if draining || in_flight > config.publishes_in_flight_bytes_max {
-        return true;
+    if draining {
+        return Some(Bound::Drain);
+    }
+    if in_flight > config.publishes_in_flight_bytes_max {
+        return Some(Bound::ClientPublishes);
     }
     publishes.set(pulsar.publishes_bytes());
-    in_flight > 0 && !publishes.is_covered()
+    (in_flight > 0 && !publishes.is_covered()).then_some(Bound::ProcessPublishes)
 }

@@ -7,7 +7,7 @@ use super::{
     Effect, Shard,
     admission::Standing,
     client::{Open, Opening, Phase},
-    statistics::Counted,
+    statistics::{self, Counted},
     unmapped,
 };
 use crate::{
@@ -21,6 +21,7 @@ use crate::{
         route::{self, Endpoint},
         upgrade::{self, Accept},
     },
+    metrics::Bound,
     session::{OpenError, Session, SessionKey, Spec},
     timer::Now,
     ws::{self, WebSocket},
@@ -175,8 +176,10 @@ impl Shard {
         if let Some(client) = self.clients.get_mut(key)
             && matches!(client.phase, Phase::Opening(_))
             && client.unparsed.len() > EARLY_BYTES_MAX
+            && !client.paused
         {
             client.paused = true;
+            self.figures.counters.stopped(Bound::EarlyBytes);
         }
     }
 
@@ -196,6 +199,7 @@ impl Shard {
             text_bytes_max: self.config.text_frame_bytes_max,
             ..ws::Limits::default()
         };
+        let kind = opening.kind;
         let standing = std::mem::replace(&mut client.standing, Standing::Outside);
         let mut ws = WebSocket::new(limits);
         if let Some(deflate) = opening.accept.deflate {
@@ -203,7 +207,7 @@ impl Shard {
         }
         client.phase = Phase::Open(Box::new(Open {
             dialect: opening.dialect,
-            kind: opening.kind,
+            kind,
             ws,
             session: Session::new(&opening.spec, opening.link),
             counted: Counted::new(now, opening.spec, &mut self.namespaces),
@@ -213,6 +217,8 @@ impl Shard {
                 .map(|interval| now.mono + interval),
         }));
         client.active = now.mono;
+        self.figures.counters.answered(101);
+        self.figures.counters.opened(statistics::endpoint(kind));
         self.access_log.opened(now.mono, client);
         self.announce(now, key);
         self.leave_place(standing);
@@ -271,6 +277,7 @@ impl Shard {
     /// Answers with an HTTP error and forgets the client.
     pub(super) fn refuse(&mut self, now: Now, key: SessionKey, refusal: &Refusal) {
         if let Some(client) = self.clients.get_mut(key) {
+            self.figures.counters.answered(refusal.status);
             self.access_log.refused(now.mono, client, refusal);
             refusal.write(&mut client.outbox.bytes, client.form);
             self.finish(now, key);

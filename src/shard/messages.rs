@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     dialect::{Dialect, Rejection, TimeFormat},
+    metrics::Bound,
     session::{Event, SessionKey},
     timer::Now,
     ws::{self, Deflater, Incoming, frame},
@@ -20,7 +21,7 @@ enum Stop {
     /// It is all used up.
     Empty,
     /// The client has to wait: too much of it is in flight, or it doesn't read its replies.
-    Pause,
+    Pause(Bound),
     /// The session is over; the close frame, if any, is in the outbox.
     End,
 }
@@ -34,6 +35,8 @@ impl Shard {
         client.active = now.mono;
         client.pings = 0;
         client.visit.bytes_in += bytes.len() as u64;
+        self.figures.counters.client_bytes_in += bytes.len() as u64;
+        let messages_before = self.figures.counters.client_messages;
         if client.unparsed.is_empty() {
             let done = self.client_input(now, key, bytes);
             if let Some(client) = self.clients.get_mut(key) {
@@ -45,6 +48,10 @@ impl Shard {
             if !is_head || handshake::may_end(&client.unparsed, bytes.len()) {
                 self.client_unparsed(now, key);
             }
+        }
+        let messages = self.figures.counters.client_messages - messages_before;
+        if messages > 0 {
+            self.figures.client_messages.record(messages);
         }
         self.early_bytes(key);
         self.account_incomplete(now, key);
@@ -99,7 +106,7 @@ impl Shard {
         let draining = self.draining.is_on();
         let window_bits = open.ws.window_bits();
         let stop = loop {
-            if must_wait(
+            if let Some(bound) = must_wait(
                 open,
                 &client.outbox,
                 &self.pulsar,
@@ -107,7 +114,7 @@ impl Shard {
                 &mut self.publishes,
                 draining,
             ) {
-                break Stop::Pause;
+                break Stop::Pause(bound);
             }
             let out = &mut client.outbox.bytes;
             let Open {
@@ -121,6 +128,7 @@ impl Shard {
             let closing = match ws.next_message(&mut input, out, &mut self.inflater) {
                 Ok(Some(Incoming::Text(text))) => {
                     client.visit.messages_in += 1;
+                    self.figures.counters.client_messages += 1;
                     check_memory(&mut self.memory, &mut self.pulsar);
                     let is_sealed = session.is_sealed();
                     let command = dialect.read_command(*kind, is_sealed, text, &mut self.scratch);
@@ -131,12 +139,15 @@ impl Shard {
                             .map_err(|_| dialect.bad_message_id())
                             .inspect(|event| {
                                 if acknowledges {
+                                    self.figures.counters.acknowledged += 1;
                                     counted.acknowledged(now, &mut self.namespaces);
                                 } else if matches!(event, Some(Event::PublishFailed { .. })) {
+                                    self.figures.counters.publish_failures += 1;
                                     counted.failed(now, &mut self.namespaces);
                                 }
                             })
                     });
+                    self.figures.counters.rejected += u64::from(outcome.is_err());
                     match outcome {
                         Ok(None) => None,
                         Ok(Some(event)) => {
@@ -178,7 +189,11 @@ impl Shard {
         self.rooms.put(open.ws.give_back());
         match stop {
             Stop::Empty => {}
-            Stop::Pause => client.paused = true,
+            Stop::Pause(bound) => {
+                if !std::mem::replace(&mut client.paused, true) {
+                    self.figures.counters.stopped(bound);
+                }
+            }
             Stop::End => {
                 self.finish(now, key);
                 return len;

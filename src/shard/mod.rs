@@ -36,7 +36,7 @@ use crate::{
     config::Config,
     dialect::{self, TimeFormat},
     http::refusal::Refusal,
-    metrics::Namespaces,
+    metrics::{Figures, Namespaces},
     pulsar::{self, Pulsar},
     timer::Timers,
     ws::{Deflater, Inflater},
@@ -62,6 +62,8 @@ pub use crate::{
 /// One core's world.
 pub struct Shard {
     config: Arc<Config>,
+    /// Its place among the process's shards.
+    index: usize,
     clients: SlotMap<SessionKey, Client>,
     pulsar: Pulsar,
     /// Reusable space of the client side.
@@ -91,6 +93,8 @@ pub struct Shard {
     admission: Admission,
     /// What happened, by namespace.
     namespaces: Namespaces,
+    /// What happened, for whoever tunes or watches the service.
+    figures: Figures,
     /// Questions of clients to all shards that are open.
     questions: usize,
 }
@@ -122,7 +126,9 @@ impl Shard {
             access_log: AccessLog::new(config.logs_addresses),
             admission: Admission::new(budgets.handshakes),
             namespaces: Namespaces::default(),
+            figures: Figures::new(),
             questions: 0,
+            index,
             config,
         }
     }
@@ -203,6 +209,7 @@ impl Shard {
         let client = self.clients.get_mut(client)?;
         let bytes = client.outbox.take()?;
         client.visit.bytes_out += bytes.len() as u64;
+        self.figures.counters.client_bytes_out += bytes.len() as u64;
         Some(bytes)
     }
 
@@ -234,7 +241,9 @@ impl Shard {
 
     /// Everything that waits for this connection, to be written in one go.
     pub fn take_broker_outbox(&mut self, connection: ConnectionKey) -> Option<Bytes> {
-        self.pulsar.take_outbox(connection)
+        let bytes = self.pulsar.take_outbox(connection)?;
+        self.figures.counters.broker_bytes_out += bytes.len() as u64;
+        Some(bytes)
     }
 
     /// The answer to [`Effect::Resolve`].
@@ -287,6 +296,11 @@ impl Shard {
         self.effects
             .pop_front()
             .or_else(|| self.pulsar.poll_effect().map(Effect::from))
+    }
+
+    /// The call that began at `now` took that long, with the deadlines that were due at its beginning.
+    pub fn handle_turn_over(&mut self, nanos: u64) {
+        self.figures.turns.record(nanos);
     }
 
     /// How many clients this shard has.

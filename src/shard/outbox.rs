@@ -88,6 +88,11 @@ impl Buffers {
         }
     }
 
+    /// Capacity of all that are kept.
+    pub(super) const fn free_bytes(&self) -> usize {
+        self.free_bytes
+    }
+
     /// One with capacity, or else one that will get it.
     pub(super) fn take(&mut self) -> Vec<u8> {
         let buffer = self.free.pop().unwrap_or_default();

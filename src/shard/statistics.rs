@@ -9,9 +9,12 @@ use crate::{
     http::{
         admin::{self, Answer},
         refusal::Refusal,
+        route::EndpointKind,
         topic_name::TopicName,
     },
-    metrics::{self, Counts, NamespaceKey, Namespaces, Part, Question, Subscription},
+    metrics::{
+        self, Counts, Endpoint, Gauges, NamespaceKey, Namespaces, Part, Question, Subscription,
+    },
     session::{
         SessionKey, Spec,
         consumer::SubscriptionType::{Exclusive, Failover, KeyShared, Shared},
@@ -79,11 +82,27 @@ impl Counted {
     }
 }
 
+/// What metrics call a session of this kind.
+pub(super) const fn endpoint(kind: EndpointKind) -> Endpoint {
+    match kind {
+        EndpointKind::Producer => Endpoint::Producer,
+        EndpointKind::Consumer => Endpoint::Consumer,
+        EndpointKind::Reader => Endpoint::Reader,
+    }
+}
+
 /// What came of a question to all shards.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Survey {
-    /// The answer's text.
+    /// The answer's text, in JSON.
     Text(Vec<u8>),
+    /// What the cores count.
+    Figures {
+        /// What the text is.
+        content_type: &'static str,
+        /// In the form that was asked for.
+        text: Vec<u8>,
+    },
     /// No shard has a session of that topic.
     NoSuchTopic,
     /// Not every shard answered.
@@ -94,7 +113,15 @@ impl Survey {
     /// What the parts of all shards say.
     #[must_use]
     pub fn of(question: &Question, parts: Vec<Part>) -> Self {
-        metrics::answer(question, parts).map_or(Self::NoSuchTopic, Self::Text)
+        match question {
+            Question::Figures(form) => {
+                metrics::figures(*form, parts).map_or(Self::Failed, |text| Self::Figures {
+                    content_type: form.content_type(),
+                    text,
+                })
+            }
+            _ => metrics::answer(question, parts).map_or(Self::NoSuchTopic, Self::Text),
+        }
     }
 }
 
@@ -108,6 +135,10 @@ impl Shard {
             },
             Question::Topics => self.sessions(|_| true),
             Question::Topic(name) => self.sessions(|topic| topic == name),
+            Question::Figures(_) => Part {
+                core: Some(Box::new(self.core_figures(now))),
+                ..Part::default()
+            },
         }
     }
 
@@ -116,6 +147,9 @@ impl Shard {
         self.questions = self.questions.saturating_sub(1);
         match survey {
             Survey::Text(text) => self.answer(now, client, &Answer::statistics(text)),
+            Survey::Figures { content_type, text } => {
+                self.answer(now, client, &Answer::figures(content_type, text));
+            }
             Survey::NoSuchTopic => self.answer(now, client, &Answer::no_such_topic()),
             Survey::Failed => {
                 let text = "The statistics could not be collected";
@@ -143,6 +177,25 @@ impl Shard {
         self.settle(now);
     }
 
+    /// All that this core counts. The runtime adds what it knows alone.
+    fn core_figures(&mut self, now: Now) -> metrics::Core {
+        metrics::Core {
+            index: self.index,
+            uptime_nanos: now.mono.0,
+            wall_ms: now.wall_ms,
+            figures: self.figures.snapshot(),
+            backend: self.pulsar.figures(),
+            gauges: Gauges {
+                clients: self.clients.len() as u64,
+                in_flight_bytes: self.pulsar.publishes_bytes() as u64,
+                held_bytes: self.pulsar.held_bytes() as u64,
+                incomplete_bytes: self.incomplete.used() as u64,
+                spare_bytes: self.buffers.free_bytes() as u64,
+                ..Gauges::default()
+            },
+        }
+    }
+
     /// Asks all shards for a client that waits.
     pub(super) fn survey(&mut self, now: Now, client: SessionKey, question: Question) {
         if self.questions >= QUESTIONS_MAX {
@@ -156,6 +209,7 @@ impl Shard {
     /// Answers a client that wants no WebSocket, and forgets it.
     pub(super) fn answer(&mut self, now: Now, key: SessionKey, answer: &Answer) {
         if let Some(client) = self.clients.get_mut(key) {
+            self.figures.counters.answered(answer.status);
             self.access_log.answered(now.mono, client, answer.status);
             answer.write(&mut client.outbox.bytes, client.form);
             self.finish(now, key);

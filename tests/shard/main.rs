@@ -7,6 +7,7 @@ mod agree;
 mod draining;
 mod flow;
 mod handshake;
+mod metrics;
 mod pings;
 #[allow(
     dead_code,

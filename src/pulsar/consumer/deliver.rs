@@ -185,6 +185,7 @@ impl Tracker {
             return Opened::Nothing;
         }
         let shape = Shape {
+            arrived: now.mono,
             id: command.entry,
             redelivery_count: command.redelivery_count,
             sent: metadata.batch_size.and_then(|size| command.sent(size)),
@@ -259,6 +260,7 @@ impl Tracker {
             chunk.first = whole.ids.first().copied();
         }
         let shape = Shape {
+            arrived: now.mono,
             id: command.entry,
             redelivery_count: command.redelivery_count,
             sent: None,

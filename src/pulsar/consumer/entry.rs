@@ -18,6 +18,7 @@ use super::{
 use crate::{
     pulsar::message_id::{EntryId, PulsarId},
     session::{Delivery, Encryption, Keys, Properties, SessionKey, producer::Compression},
+    timer::Instant,
 };
 
 /// Buffers of held entries that are kept for the next ones, how large one of them may be, and all of
@@ -43,12 +44,26 @@ impl Entry<'_> {
     pub const fn session(&self) -> SessionKey {
         self.session
     }
+
+    /// How many messages it has, whether or not the client may have them.
+    #[must_use]
+    pub const fn messages(&self) -> u32 {
+        self.shape.size()
+    }
+
+    /// Whether not all of them were taken.
+    #[must_use]
+    pub const fn has_more(&self) -> bool {
+        self.cursor.index < self.shape.size()
+    }
 }
 
 /// What is known of an entry before its messages are looked at.
 #[derive(Clone, Debug)]
 pub(super) struct Shape {
     pub(super) id: EntryId,
+    /// When it came, or its last part.
+    pub(super) arrived: Instant,
     pub(super) redelivery_count: u32,
     pub(super) metadata: Metadata,
     /// The messages of a batch that the broker means; `None`: all.
@@ -57,8 +72,11 @@ pub(super) struct Shape {
 
 impl Shape {
     /// How many messages there are.
-    pub(super) fn size(&self) -> u32 {
-        self.metadata.batch_size.unwrap_or(1)
+    pub(super) const fn size(&self) -> u32 {
+        match self.metadata.batch_size {
+            Some(size) => size,
+            None => 1,
+        }
     }
 
     /// The first part of a message in parts, of which `id` is the last one.
@@ -148,6 +166,7 @@ pub(super) fn delivery<'a>(
         publish_time_ms: common.publish_time_ms,
         // Zero is how producers say "none"; times before the epoch are negative.
         event_time_ms: event_time.filter(|&time| time != 0).map(u64::cast_signed),
+        arrived: shape.arrived,
         redelivery_count: shape.redelivery_count,
         key,
         encryption: common.encrypted.then(|| encryption(common, metadata)),

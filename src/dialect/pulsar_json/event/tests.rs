@@ -43,6 +43,7 @@ fn delivery(properties: &[u8]) -> Delivery<'_> {
         },
         publish_time_ms: 1_637_510_905_917,
         event_time_ms: None,
+        arrived: Default::default(),
         redelivery_count: 0,
         encryption: None,
         key: None,
