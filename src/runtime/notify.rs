@@ -4,7 +4,7 @@
 //! that wakes itself starves timers and other tasks.
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::Cell,
     future::Future,
     pin::Pin,
     task::{Context, Poll, Waker},
@@ -14,7 +14,7 @@ use std::{
 #[derive(Default)]
 pub(super) struct Notify {
     flagged: Cell<bool>,
-    waiting: RefCell<Option<Waker>>,
+    waiting: Cell<Option<Waker>>,
 }
 
 impl Notify {
@@ -57,11 +57,12 @@ impl<C: Fn() -> bool> Future for Wait<'_, C> {
         if (self.condition)() {
             return Poll::Ready(());
         }
-        let mut waiting = self.notify.waiting.borrow_mut();
-        match &mut *waiting {
-            Some(waker) => waker.clone_from(context.waker()),
-            None => *waiting = Some(context.waker().clone()),
-        }
+        let waiting = &self.notify.waiting;
+        let waker = match waiting.take() {
+            Some(waker) if waker.will_wake(context.waker()) => waker,
+            _ => context.waker().clone(),
+        };
+        waiting.set(Some(waker));
         Poll::Pending
     }
 }

@@ -2,15 +2,16 @@
 //!
 //! A dropped read on io_uring loses bytes that had already arrived. So nothing here gives up a read
 //! or a write except at the end of its socket, when its bytes are of no use to anybody.
+//!
+//! Each client has these tasks for as long as it is there, so their size counts: an `async fn` holds each
+//! argument twice, an `async move` block once; and what is needed only at a socket's end is boxed then.
 
-use std::{
-    cell::{Cell, RefCell},
-    future::Future,
-    io,
-    pin::pin,
-    rc::Rc,
-    time::Duration,
-};
+#![allow(
+    clippy::manual_async_fn,
+    reason = "see above: the size of a task is that of its futures"
+)]
+
+use std::{cell::Cell, future::Future, io, pin::pin, rc::Rc};
 
 use monoio::{
     BufResult,
@@ -40,7 +41,7 @@ enum Phase {
 /// What the two tasks share, and what the shard's effects reach them by.
 pub(super) struct Socket<O> {
     phase: Cell<Phase>,
-    last: RefCell<Option<O>>,
+    last: Cell<Option<O>>,
     /// The peer ended its side, so that nobody need wait for it.
     peer_ended: Cell<bool>,
     reader: Notify,
@@ -51,7 +52,7 @@ impl<O> Socket<O> {
     pub(super) fn new() -> Self {
         Self {
             phase: Cell::new(Phase::Open),
-            last: RefCell::new(None),
+            last: Cell::new(None),
             peer_ended: Cell::new(false),
             reader: Notify::default(),
             writer: Notify::default(),
@@ -71,7 +72,7 @@ impl<O> Socket<O> {
     /// After what is being written writes `last`, shuts down this side, and closes when the peer
     /// has done so too or takes too long.
     pub(super) fn finish(&self, last: O) {
-        self.last.replace(Some(last));
+        self.last.set(Some(last));
         self.enter(Phase::Finishing);
     }
 
@@ -95,135 +96,183 @@ impl<O> Socket<O> {
 }
 
 /// Runs a socket to its end: starts the reader, is itself the writer.
-pub(super) async fn serve<L: Leg>(
+pub(super) fn serve<L: Leg>(
     core: Rc<Core>,
     key: L,
     socket: Rc<Socket<L::Outbox>>,
     stream: TcpStream,
-    _alive: Alive,
-) {
-    let (read_half, write_half) = split(stream);
+    alive: Alive,
+) -> impl Future<Output = ()> {
+    let (read_half, half) = split(stream);
     let reader = monoio::spawn(read(core.clone(), key, socket.clone(), read_half));
-    write(&core, key, &socket, write_half).await;
-    socket.abort();
-    reader.await;
-}
-
-async fn read<L: Leg>(core: Rc<Core>, key: L, socket: Rc<Socket<L::Outbox>>, mut half: ReadHalf) {
-    let reason = loop {
-        match socket.phase.get() {
-            Phase::Open if !core.reads(key) => {
-                socket.reader.notified().await;
-                continue;
-            }
-            Phase::Open | Phase::Finishing => {}
-            Phase::Closed => return,
-        }
-        match race(pin!(half.readable()), pin!(socket.reader.notified())).await {
-            Either::Left(Ok(())) => {}
-            Either::Left(Err(error)) => break error.to_string(),
-            Either::Right(()) => continue,
-        }
-        let buffer = L::buffers(&core).take().await;
-        let closed = socket.reader.until(|| socket.phase.get() == Phase::Closed);
-        let (result, mut buffer) = match race(pin!(half.read(buffer)), pin!(closed)).await {
-            Either::Left(result) => result,
-            Either::Right(()) => return L::buffers(&core).lose(),
-        };
-        if matches!(result, Ok(1..)) && socket.phase.get() == Phase::Open {
-            core.enter(|shard, now| key.handle_bytes(shard, now, &mut buffer));
-        }
-        L::buffers(&core).give(buffer);
-        match result {
-            Ok(0) => break "closed by the peer".to_owned(),
-            Ok(_) => {}
-            Err(error) => break error.to_string(),
-        }
+    let mut writer = Writer {
+        core,
+        key,
+        socket,
+        half,
     };
-    socket.peer_ended.set(true);
-    socket.writer.notify();
-    lost(&core, key, &socket, &reason);
-}
-
-/// Every outbox that is ready at once leaves in one write.
-async fn write<L: Leg>(core: &Rc<Core>, key: L, socket: &Socket<L::Outbox>, mut half: WriteHalf) {
-    loop {
-        let phase = socket.phase.get();
-        let outbox = match phase {
-            Phase::Open => core.take_outbox(key),
-            Phase::Finishing => socket.last.take(),
-            Phase::Closed => return,
-        };
-        match outbox {
-            Some(outbox) => match write_all(core, key, socket, &mut half, outbox).await {
-                Some(Ok(outbox)) if socket.phase.get() == Phase::Open => {
-                    core.enter(|shard, now| key.handle_written(shard, now, outbox));
-                }
-                Some(Ok(_)) => {}
-                Some(Err(error)) => return lost(core, key, socket, &error.to_string()),
-                None => return,
-            },
-            None if phase == Phase::Finishing => break,
-            None => socket.writer.notified().await,
-        }
-    }
-    // Closing now, with bytes of the peer unread, would reset the connection and destroy what is
-    // still on its way to the peer.
-    if half.shutdown().await.is_ok() {
-        let ended = socket
-            .writer
-            .until(|| socket.peer_ended.get() || socket.phase.get() == Phase::Closed);
-        race(pin!(ended), pin!(sleep(core.linger_timeout()))).await;
+    async move {
+        writer.write().await;
+        let socket = writer.end();
+        socket.abort();
+        reader.await;
+        drop(alive);
     }
 }
 
-/// `None` if the socket was closed meanwhile, or had to finish and made no progress.
-async fn write_all<L: Leg>(
-    core: &Rc<Core>,
+fn read<L: Leg>(
+    core: Rc<Core>,
     key: L,
-    socket: &Socket<L::Outbox>,
-    half: &mut WriteHalf,
-    outbox: L::Outbox,
-) -> Option<io::Result<L::Outbox>> {
-    let bytes = outbox.bytes_init();
-    let mut rest = outbox.slice(..);
-    loop {
-        let begin = rest.begin();
-        let (result, slice) = write_some(half, socket, core.linger_timeout(), rest).await?;
-        let written = match result {
-            Ok(0) => return Some(Err(io::ErrorKind::WriteZero.into())),
-            Ok(written) => begin + written,
-            Err(error) => return Some(Err(error)),
+    socket: Rc<Socket<L::Outbox>>,
+    mut half: ReadHalf,
+) -> impl Future<Output = ()> {
+    async move {
+        let reason = loop {
+            match socket.phase.get() {
+                Phase::Open if !core.reads(key) => {
+                    socket.reader.notified().await;
+                    continue;
+                }
+                Phase::Open | Phase::Finishing => {}
+                Phase::Closed => return,
+            }
+            match race(pin!(half.readable()), pin!(socket.reader.notified())).await {
+                Either::Left(Ok(())) => {}
+                Either::Left(Err(error)) => break error.to_string(),
+                Either::Right(()) => continue,
+            }
+            let buffer = L::buffers(&core).take().await;
+            let closed = socket.reader.until(|| socket.phase.get() == Phase::Closed);
+            let (result, mut buffer) = match race(pin!(half.read(buffer)), pin!(closed)).await {
+                Either::Left(result) => result,
+                Either::Right(()) => return L::buffers(&core).lose(),
+            };
+            if matches!(result, Ok(1..)) && socket.phase.get() == Phase::Open {
+                core.enter(|shard, now| key.handle_bytes(shard, now, &mut buffer));
+            }
+            L::buffers(&core).give(buffer);
+            match result {
+                Ok(0) => break "closed by the peer".to_owned(),
+                Ok(_) => {}
+                Err(error) => break error.to_string(),
+            }
         };
-        let outbox = slice.into_inner();
-        if written >= bytes {
-            return Some(Ok(outbox));
-        }
-        if socket.phase.get() == Phase::Open {
-            core.enter(|shard, now| key.handle_progress(shard, now));
-        }
-        rest = outbox.slice(written..);
+        socket.peer_ended.set(true);
+        socket.writer.notify();
+        lost(&core, key, &socket, &reason);
     }
 }
 
-/// One write. As long as the socket is open it may wait for ever (the shard has its own deadlines);
-/// from then on only `linger_timeout`.
-async fn write_some<O: IoBuf>(
-    half: &mut WriteHalf,
-    socket: &Socket<impl Sized>,
-    linger_timeout: Duration,
-    rest: Slice<O>,
-) -> Option<BufResult<usize, Slice<O>>> {
-    let mut write = pin!(half.write(rest));
-    let not_open = socket.writer.until(|| socket.phase.get() > Phase::Open);
-    if let Either::Left(result) = race(write.as_mut(), pin!(not_open)).await {
-        return Some(result);
+/// What the task that writes has.
+struct Writer<L: Leg> {
+    core: Rc<Core>,
+    key: L,
+    socket: Rc<Socket<L::Outbox>>,
+    half: WriteHalf,
+}
+
+impl<L: Leg> Writer<L> {
+    /// Every outbox that is ready at once leaves in one write.
+    fn write(&mut self) -> impl Future<Output = ()> {
+        async move {
+            loop {
+                let phase = self.socket.phase.get();
+                let outbox = match phase {
+                    Phase::Open => self.core.take_outbox(self.key),
+                    Phase::Finishing => self.socket.last.take(),
+                    Phase::Closed => return,
+                };
+                match outbox {
+                    Some(outbox) => match self.write_all(outbox).await {
+                        Some(Ok(outbox)) => self.written(outbox),
+                        Some(Err(error)) => return self.lost(&error),
+                        None => return,
+                    },
+                    None if phase == Phase::Finishing => break,
+                    None => self.socket.writer.notified().await,
+                }
+            }
+            // Closing now, with bytes of the peer unread, would reset the connection and destroy
+            // what is still on its way to the peer.
+            if self.half.shutdown().await.is_ok() {
+                let socket = &self.socket;
+                let ended = socket
+                    .writer
+                    .until(|| socket.peer_ended.get() || socket.phase.get() == Phase::Closed);
+                race(pin!(ended), Box::pin(sleep(self.core.linger_timeout()))).await;
+            }
+        }
     }
-    let mut aborted = pin!(socket.aborted());
-    let mut too_late = pin!(sleep(linger_timeout));
-    match race(write, race(aborted.as_mut(), too_late.as_mut())).await {
-        Either::Left(result) => Some(result),
-        Either::Right(_) => None,
+
+    /// `None` if the socket was closed meanwhile, or had to finish and made no progress.
+    fn write_all(
+        &mut self,
+        outbox: L::Outbox,
+    ) -> impl Future<Output = Option<io::Result<L::Outbox>>> {
+        let mut rest = outbox.slice(..);
+        async move {
+            loop {
+                let begin = rest.begin();
+                let (result, slice) = self.write_some(rest).await?;
+                let written = match result {
+                    Ok(0) => return Some(Err(io::ErrorKind::WriteZero.into())),
+                    Ok(written) => begin + written,
+                    Err(error) => return Some(Err(error)),
+                };
+                let outbox = slice.into_inner();
+                if written >= outbox.bytes_init() {
+                    return Some(Ok(outbox));
+                }
+                self.progress();
+                rest = outbox.slice(written..);
+            }
+        }
+    }
+
+    /// One write. As long as the socket is open it may wait for ever (the shard has its own
+    /// deadlines); from then on only for the linger timeout.
+    fn write_some(
+        &mut self,
+        rest: Slice<L::Outbox>,
+    ) -> impl Future<Output = Option<BufResult<usize, Slice<L::Outbox>>>> {
+        async move {
+            let socket = &self.socket;
+            let mut write = pin!(self.half.write(rest));
+            let not_open = socket.writer.until(|| socket.phase.get() > Phase::Open);
+            if let Either::Left(result) = race(write.as_mut(), pin!(not_open)).await {
+                return Some(result);
+            }
+            let too_late = Box::pin(sleep(self.core.linger_timeout()));
+            match race(write, race(pin!(socket.aborted()), too_late)).await {
+                Either::Left(result) => Some(result),
+                Either::Right(_) => None,
+            }
+        }
+    }
+
+    /// An outbox is written; its buffer goes back.
+    fn written(&self, outbox: L::Outbox) {
+        if self.socket.phase.get() == Phase::Open {
+            self.core
+                .enter(|shard, now| self.key.handle_written(shard, now, outbox));
+        }
+    }
+
+    /// Part of an outbox is written.
+    fn progress(&self) {
+        if self.socket.phase.get() == Phase::Open {
+            self.core
+                .enter(|shard, now| self.key.handle_progress(shard, now));
+        }
+    }
+
+    fn lost(&self, error: &io::Error) {
+        lost(&self.core, self.key, &self.socket, &error.to_string());
+    }
+
+    /// Tells the peer that nothing more comes.
+    fn end(self) -> Rc<Socket<L::Outbox>> {
+        self.socket
     }
 }
 

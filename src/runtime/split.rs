@@ -1,14 +1,15 @@
 //! The halves of a stream, for a task that reads and a task that writes.
 //!
 //! monoio's read half can read, but not wait for bytes without a buffer, which is what lets an idle
-//! socket hold none.
+//! socket hold none. No function here is `async`: each passes monoio's future on as it is, because one
+//! around it would hold the buffer a second time, in every socket's task.
 #![allow(
     unsafe_code,
     reason = "monoio offers `readable` on the whole stream only, and its halves share it through \
               an UnsafeCell"
 )]
 
-use std::io;
+use std::{future::Future, io};
 
 use monoio::{
     BufResult,
@@ -33,26 +34,32 @@ pub(super) fn split(stream: TcpStream) -> (ReadHalf, WriteHalf) {
 
 impl ReadHalf {
     /// Waits until bytes, the end or an error can be read. May be dropped: it takes nothing.
-    pub(super) async fn readable(&self) -> io::Result<()> {
+    pub(super) fn readable(&self) -> impl Future<Output = io::Result<()>> {
         // SAFETY: both halves live on one thread (`Rc`), and the stream behind the cell is never
         // replaced or moved while either half lives. `readable` looks at the stream's descriptor
         // handle, which is set once at creation; the write half's methods only clone that handle
         // too, so nothing is written behind this shared reference.
         let stream = unsafe { &*self.0.0.get() };
-        stream.readable(false).await
+        stream.readable(false)
     }
 
     /// Reads into the buffer's capacity, from its beginning. Dropped while it waits, it loses what
     /// arrives in the meantime.
-    pub(super) async fn read(&mut self, buffer: Vec<u8>) -> BufResult<usize, Vec<u8>> {
-        self.0.read(buffer).await
+    pub(super) fn read(
+        &mut self,
+        buffer: Vec<u8>,
+    ) -> impl Future<Output = BufResult<usize, Vec<u8>>> {
+        self.0.read(buffer)
     }
 }
 
 impl WriteHalf {
     /// Writes as much as the kernel takes at once, at least one byte.
-    pub(super) async fn write<B: IoBuf>(&mut self, buffer: B) -> BufResult<usize, B> {
-        self.0.write(buffer).await
+    pub(super) fn write<B: IoBuf>(
+        &mut self,
+        buffer: B,
+    ) -> impl Future<Output = BufResult<usize, B>> {
+        self.0.write(buffer)
     }
 
     /// Tells the peer that nothing more comes.
