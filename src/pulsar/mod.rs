@@ -257,8 +257,8 @@ enum Timer {
     Handshake(ConnectionKey),
     /// Is the broker there?
     KeepAlive(ConnectionKey),
-    /// The answer should have come.
-    Request(u64),
+    /// The oldest request's answer should have come.
+    Request,
     /// A lookup's backoff is over.
     Lookup(LookupKey),
     /// A half's backoff is over.
@@ -352,7 +352,7 @@ impl Pulsar {
                 Timer::Connect(connection) => self.connect_timeout(now, connection),
                 Timer::Handshake(connection) => self.handshake_timeout(now, connection),
                 Timer::KeepAlive(connection) => self.keep_alive(now, connection),
-                Timer::Request(id) => self.request_timeout(now, id),
+                Timer::Request => self.requests_timeout(now),
                 Timer::Lookup(lookup) => self.lookup_again(now, lookup),
                 Timer::Wait(half) => self.wait_over(now, half),
                 Timer::Send(half) => self.send_timeout(now, half),

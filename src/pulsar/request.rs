@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     Pulsar, Timer, connection::ConnectionKey, error::Failure, half::HalfKey, lookup::LookupKey,
 };
-use crate::timer::Now;
+use crate::timer::{Instant, Now};
 
 /// What was asked, and for whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,7 @@ pub(super) struct Request {
     /// Where it was sent.
     pub(super) connection: ConnectionKey,
     pub(super) purpose: Purpose,
+    deadline: Instant,
     /// The broker said that it takes longer, however long that is.
     pub(super) has_no_deadline: bool,
 }
@@ -40,16 +41,24 @@ pub(super) struct Request {
 pub(super) struct Requests {
     next: u64,
     pending: BTreeMap<u64, Request>,
+    /// [`Timer::Request`] is set: one for all, since deadlines come in the order of asking.
+    is_timer_set: bool,
 }
 
 impl Requests {
     /// A new request's number.
-    pub(super) fn add(&mut self, connection: ConnectionKey, purpose: Purpose) -> u64 {
+    pub(super) fn add(
+        &mut self,
+        connection: ConnectionKey,
+        purpose: Purpose,
+        deadline: Instant,
+    ) -> u64 {
         let id = self.next;
         self.next += 1;
         let request = Request {
             connection,
             purpose,
+            deadline,
             has_no_deadline: false,
         };
         self.pending.insert(id, request);
@@ -64,6 +73,20 @@ impl Requests {
     /// A request that still waits.
     pub(super) fn get_mut(&mut self, id: u64) -> Option<&mut Request> {
         self.pending.get_mut(&id)
+    }
+
+    /// The oldest request that has a deadline.
+    fn oldest(&self) -> Option<(u64, Instant)> {
+        let mut requests = self.pending.iter();
+        let (&id, request) = requests.find(|(_, request)| !request.has_no_deadline)?;
+        Some((id, request.deadline))
+    }
+
+    /// When to look for an answer that should have come, if nobody looks yet.
+    fn take_timer(&mut self) -> Option<Instant> {
+        let (_, deadline) = self.oldest().filter(|_| !self.is_timer_set)?;
+        self.is_timer_set = true;
+        Some(deadline)
     }
 
     /// Whether a half waited on a connection for being closed, which it does no longer.
@@ -103,16 +126,22 @@ impl Pulsar {
         }
     }
 
-    /// A request was not answered in time?
-    pub(super) fn request_timeout(&mut self, now: Now, id: u64) {
-        let Some(request) = self.requests.get_mut(id) else {
+    /// Requests were not answered in time?
+    pub(super) fn requests_timeout(&mut self, now: Now) {
+        self.requests.is_timer_set = false;
+        while let Some((id, deadline)) = self.requests.oldest()
+            && deadline <= now.mono
+        {
+            self.request_timeout(now, id);
+        }
+        self.set_request_timer();
+    }
+
+    fn request_timeout(&mut self, now: Now, id: u64) {
+        let Some(request) = self.requests.remove(id) else {
             return;
         };
-        if request.has_no_deadline {
-            return;
-        }
         let (connection, purpose) = (request.connection, request.purpose);
-        self.requests.remove(id);
         if let Purpose::Create(half) = purpose {
             // It may have been made after all, and would be in the way of the next try.
             self.close_at_broker(now, half, connection, Purpose::Forget);
@@ -127,9 +156,15 @@ impl Pulsar {
 
     /// A request's number and its deadline.
     pub(super) fn request(&mut self, now: Now, connection: ConnectionKey, purpose: Purpose) -> u64 {
-        let id = self.requests.add(connection, purpose);
         let deadline = now.mono + self.settings.operation_timeout;
-        self.timers.set(deadline, Timer::Request(id));
+        let id = self.requests.add(connection, purpose, deadline);
+        self.set_request_timer();
         id
+    }
+
+    fn set_request_timer(&mut self) {
+        if let Some(deadline) = self.requests.take_timer() {
+            self.timers.set(deadline, Timer::Request);
+        }
     }
 }
