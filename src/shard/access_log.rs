@@ -141,9 +141,9 @@ impl AccessLog {
     }
 
     fn addresses(&self, client: &Client) -> Addresses {
-        let (peer, via) = match client.forwarded {
+        let (peer, via) = match &client.forwarded {
             Some(forwarded) => (forwarded.to_string(), Some(client.peer)),
-            None => (client.peer.to_string(), client.via),
+            None => (client.peer.to_string(), client.via.as_deref().copied()),
         };
         let shown = |address: Option<SocketAddr>| address.filter(|_| self.shows_addresses);
         Addresses {

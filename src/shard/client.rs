@@ -27,8 +27,8 @@ pub(super) struct Client {
     /// Whether a header of the PROXY protocol may still come.
     pub(super) may_be_announced: bool,
     /// Whom it speaks for, as far as proxies said, and whom it said so through.
-    pub(super) forwarded: Option<Address>,
-    pub(super) via: Option<SocketAddr>,
+    pub(super) forwarded: Option<Box<Address>>,
+    pub(super) via: Option<Box<SocketAddr>>,
     /// How much of an answer its request's method allows.
     pub(super) form: Form,
     /// What the access log will say of it.

@@ -17,7 +17,7 @@ impl Shard {
             client.visit.bytes_out += last.len() as u64;
             self.figures.counters.client_bytes_out += last.len() as u64;
             self.effects.push_back(Effect::Finish { client: key, last });
-            self.release(now, client);
+            self.release(now, *client);
         }
     }
 
@@ -25,7 +25,7 @@ impl Shard {
     pub(super) fn abort(&mut self, now: Now, key: SessionKey) {
         if let Some(client) = self.clients.remove(key) {
             self.effects.push_back(Effect::Abort(key));
-            self.release(now, client);
+            self.release(now, *client);
         }
     }
 

@@ -112,7 +112,7 @@ impl Shard {
             Announced::Header { client: peer, len } => {
                 client.may_be_announced = false;
                 if let Some(peer) = peer {
-                    client.via = Some(client.peer);
+                    client.via = Some(Box::new(client.peer));
                     client.peer = unmapped(peer);
                 }
                 return Some(len);
@@ -133,7 +133,7 @@ impl Shard {
         }
         let forwarded = Forwarded::read(head)?;
         if let Some(client) = self.clients.get_mut(key) {
-            client.forwarded = forwarded.client;
+            client.forwarded = forwarded.client.map(Box::new);
         }
         Ok(forwarded)
     }
@@ -210,7 +210,7 @@ impl Shard {
             kind,
             ws,
             session: Session::new(&opening.spec, opening.link),
-            counted: Counted::new(now, opening.spec, &mut self.namespaces),
+            counted: Counted::new(now, &opening.spec, &mut self.namespaces),
             ping_at: self
                 .config
                 .ping_interval

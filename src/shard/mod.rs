@@ -64,7 +64,8 @@ pub struct Shard {
     config: Arc<Config>,
     /// Its place among the process's shards.
     index: usize,
-    clients: SlotMap<SessionKey, Client>,
+    /// Boxed, so that clients stay where they are when the map grows.
+    clients: SlotMap<SessionKey, Box<Client>>,
     pulsar: Pulsar,
     /// Reusable space of the client side.
     scratch: dialect::Scratch,
@@ -146,7 +147,8 @@ impl Shard {
 
     /// A client connected. Its key names its socket from now on.
     pub fn handle_accepted(&mut self, now: Now, peer: SocketAddr, local: SocketAddr) -> SessionKey {
-        let client = self.clients.insert(Client::new(now.mono, peer, local));
+        let client = Box::new(Client::new(now.mono, peer, local));
+        let client = self.clients.insert(client);
         if let Some(client) = self.clients.get_mut(client) {
             client.may_be_announced = self.config.proxy_protocol;
         }
@@ -159,7 +161,8 @@ impl Shard {
 
     /// A client connected beyond the number that may: it is told so, and its key is forgotten.
     pub fn handle_surplus(&mut self, now: Now, peer: SocketAddr, local: SocketAddr) -> SessionKey {
-        let client = self.clients.insert(Client::new(now.mono, peer, local));
+        let client = Box::new(Client::new(now.mono, peer, local));
+        let client = self.clients.insert(client);
         let message = "There are as many connections as maxHttpServerConnections allows";
         self.refuse(now, client, &Refusal::new(503, message));
         client
@@ -175,7 +178,7 @@ impl Shard {
     pub fn handle_client_closed(&mut self, now: Now, client: SessionKey, reason: &str) {
         if let Some(gone) = self.clients.remove(client) {
             tracing::debug!(peer = %gone.peer, reason, "client gone");
-            self.release(now, gone);
+            self.release(now, *gone);
         }
         self.settle(now);
     }

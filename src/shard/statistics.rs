@@ -29,19 +29,50 @@ const QUESTIONS_MAX: usize = 8;
 /// An open session as statistics tell it.
 #[derive(Debug)]
 pub(super) struct Counted {
-    pub(super) spec: Spec,
+    topic: Box<str>,
+    subscription: Subscribed,
     namespace: NamespaceKey,
     /// Published or delivered.
     messages: u64,
 }
 
+/// How a session is subscribed, as statistics tell it.
+#[derive(Debug)]
+enum Subscribed {
+    /// It publishes.
+    No,
+    /// By a subscription that the client named.
+    Named(Box<Subscription>),
+    /// By one that the backend named.
+    Reads,
+}
+
 impl Counted {
     /// A session begins.
-    pub(super) fn new(now: Now, spec: Spec, namespaces: &mut Namespaces) -> Self {
+    pub(super) fn new(now: Now, spec: &Spec, namespaces: &mut Namespaces) -> Self {
         let namespace = TopicName::parse(spec.topic()).map(|topic| topic.namespace_name());
+        let subscription = match spec {
+            Spec::Producer(_) => Subscribed::No,
+            Spec::Consumer(spec) => Subscribed::Named(Box::new(Subscription {
+                name: spec.subscription.as_str().into(),
+                kind: match spec.subscription_type {
+                    Exclusive => "Exclusive",
+                    Shared => "Shared",
+                    Failover => "Failover",
+                    KeyShared => "Key_Shared",
+                },
+                mode: Some(if spec.durable {
+                    "Durable"
+                } else {
+                    "NonDurable"
+                }),
+            })),
+            Spec::Reader(_) => Subscribed::Reads,
+        };
         Self {
+            topic: spec.topic().into(),
+            subscription,
             namespace: namespaces.enter(now.mono.0, &namespace.unwrap_or_default()),
-            spec,
             messages: 0,
         }
     }
@@ -231,27 +262,14 @@ impl Shard {
         let Phase::Open(open) = &client.phase else {
             return None;
         };
-        let spec = &open.counted.spec;
-        if !wanted(spec.topic()) {
+        let counted = &open.counted;
+        if !wanted(&counted.topic) {
             return None;
         }
-        let subscription = match spec {
-            Spec::Producer(_) => None,
-            Spec::Consumer(spec) => Some(Subscription {
-                name: spec.subscription.as_str().into(),
-                kind: match spec.subscription_type {
-                    Exclusive => "Exclusive",
-                    Shared => "Shared",
-                    Failover => "Failover",
-                    KeyShared => "Key_Shared",
-                },
-                mode: Some(if spec.durable {
-                    "Durable"
-                } else {
-                    "NonDurable"
-                }),
-            }),
-            Spec::Reader(_) => Some(Subscription {
+        let subscription = match &counted.subscription {
+            Subscribed::No => None,
+            Subscribed::Named(subscription) => Some((**subscription).clone()),
+            Subscribed::Reads => Some(Subscription {
                 name: self
                     .pulsar
                     .subscription(open.session.link())
@@ -262,9 +280,9 @@ impl Shard {
             }),
         };
         Some(metrics::Session {
-            topic: spec.topic().into(),
+            topic: counted.topic.clone(),
             remote: client.peer,
-            messages: open.counted.messages,
+            messages: counted.messages,
             subscription,
         })
     }
