@@ -9,7 +9,7 @@ use crate::timer::Instant;
 /// before a deadline, are those of Java's `Backoff`.
 #[derive(Clone, Debug)]
 pub(super) struct Backoff {
-    next: Duration,
+    next_ms: u32,
     /// One try is made no later than that long after the first one was due.
     last_call: Option<Duration>,
     first_at: Instant,
@@ -17,12 +17,12 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    const INITIAL: Duration = Duration::from_millis(100);
-    const MAX: Duration = Duration::from_secs(60);
+    const INITIAL_MS: u32 = 100;
+    const MAX_MS: u32 = 60_000;
 
     pub(super) fn new(last_call: Option<Duration>) -> Self {
         Self {
-            next: Self::INITIAL,
+            next_ms: Self::INITIAL_MS,
             last_call,
             first_at: Instant::default(),
             last_call_made: false,
@@ -31,18 +31,19 @@ impl Backoff {
 
     /// It worked: begins anew.
     pub(super) fn reset(&mut self) {
-        self.next = Self::INITIAL;
+        self.next_ms = Self::INITIAL_MS;
         self.last_call_made = false;
     }
 
     /// How long to wait this time.
     pub(super) fn next(&mut self, now: Instant, random: &mut Random) -> Duration {
-        let mut delay = self.next;
-        self.next = (self.next * 2).min(Self::MAX);
+        let initial = Duration::from_millis(Self::INITIAL_MS.into());
+        let mut delay = Duration::from_millis(self.next_ms.into());
+        self.next_ms = (self.next_ms * 2).min(Self::MAX_MS);
         if let Some(last_call) = self.last_call
             && !self.last_call_made
         {
-            if delay == Self::INITIAL {
+            if delay == initial {
                 self.first_at = now;
             }
             let elapsed = now.since(self.first_at);
@@ -51,7 +52,7 @@ impl Backoff {
                 self.last_call_made = true;
             }
         }
-        random.less_a_tenth(delay).max(Self::INITIAL)
+        random.less_a_tenth(delay).max(initial)
     }
 }
 

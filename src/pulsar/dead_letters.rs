@@ -224,7 +224,7 @@ impl Pulsar {
             && let Role::Consumer(consuming) = &half.role
         {
             tracing::warn!(
-                topic = half.topic,
+                topic = &*half.topic,
                 dead_letter_topic = consuming.office.topic,
                 ?error,
                 "a dead letter was not stored; the broker keeps the message"

@@ -362,11 +362,15 @@ impl Pulsar {
             return;
         }
         if let Some(hosts) = hosts {
-            tracing::info!(topic = half.topic, url, "the topic went to another cluster");
-            half.cluster = Some(hosts);
+            tracing::info!(
+                topic = &*half.topic,
+                url,
+                "the topic went to another cluster"
+            );
+            half.cluster = Some(Box::new(hosts));
         } else {
             tracing::warn!(
-                topic = half.topic,
+                topic = &*half.topic,
                 url,
                 "the topic went to another cluster, which can't be reached without TLS"
             );

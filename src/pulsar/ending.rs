@@ -27,7 +27,7 @@ impl Pulsar {
         let Some(half) = self.halves.get_mut(key) else {
             return;
         };
-        tracing::warn!(topic = half.topic, error = failure.text(), "given up");
+        tracing::warn!(topic = &*half.topic, error = failure.text(), "given up");
         half.state = State::Ended;
         if let Role::Producer(producer) = &mut half.role {
             let text = match end {

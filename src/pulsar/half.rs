@@ -13,7 +13,7 @@
 //!
 //! A half whose topic has partitions becomes a [`Group`] of halves, and goes no way itself.
 
-use std::time::Duration;
+use std::{rc::Rc, time::Duration};
 
 use super::{
     Event, Pulsar, Timer,
@@ -105,19 +105,26 @@ pub(super) struct Half {
     /// Its session has ended while it was away.
     pub(super) leaving: Option<Leaving>,
     /// For people who ask why it takes so long.
-    pub(super) last_failure: Option<Failure>,
-    pub(super) topic: String,
+    pub(super) last_failure: Option<Box<Failure>>,
+    pub(super) topic: Rc<str>,
     /// As it was asked for, until it is known to be one half or several.
     pub(super) spec: Option<Box<Spec>>,
     /// Its place, if it is one of several.
-    pub(super) place: Option<Place>,
+    pub(super) place: Option<Box<Place>>,
     backoff: Backoff,
     /// To be opened by then.
     pub(super) deadline: Instant,
     /// The proxy to go through; `None` until a lookup said whether there is one.
-    proxy: Option<Option<(String, u16)>>,
+    proxy: Option<Option<Box<(String, u16)>>>,
     /// The service hosts of the cluster that the topic went to; `None`: those of the settings.
-    pub(super) cluster: Option<Hosts>,
+    pub(super) cluster: Option<Box<Hosts>>,
+}
+
+impl Half {
+    /// Its place, if it is one of several.
+    pub(super) fn place(&self) -> Option<Place> {
+        self.place.as_deref().copied()
+    }
 }
 
 /// The keys that the service is to encrypt for.
@@ -192,6 +199,7 @@ impl Pulsar {
         let sealer = names(spec).and_then(|names| Sealer::new(names, keys).ok());
         let message_bytes_max = self.settings.message_bytes_max;
         let deadline = now.mono + self.settings.operation_timeout;
+        let topic: Rc<str> = spec.topic().into();
         let mut consumer = match spec {
             Spec::Producer(_) => None,
             Spec::Consumer(spec) => Some((ConsumerSpec::from(spec), spec.subscription.clone())),
@@ -211,27 +219,28 @@ impl Pulsar {
                     (Role::Consumer(Box::new(consuming)), None)
                 }
                 (None, Spec::Producer(spec)) => {
-                    let producer = Producer::new(id, session, spec, sealer, message_bytes_max);
+                    let producer =
+                        Producer::new(id, session, topic.clone(), spec, sealer, message_bytes_max);
                     let last_call = last_call(spec.send_timeout);
                     (Role::Producer(producer), Some(last_call))
                 }
                 (None, _) => unreachable!("all but producers are consumers"),
             };
-            Half {
+            Box::new(Half {
                 session,
                 role,
                 state: State::Locating,
                 is_open: false,
                 leaving: None,
                 last_failure: None,
-                topic: spec.topic().to_owned(),
+                topic,
                 spec: asks_partitions.then(|| Box::new(spec.clone())),
-                place,
+                place: place.map(Box::new),
                 backoff: Backoff::new(last_call),
                 deadline,
                 proxy: None,
                 cluster: None,
-            }
+            })
         }))
     }
 
@@ -359,7 +368,8 @@ impl Pulsar {
             Ok(Located::Broker(address)) => {
                 half.spec = None;
                 let is_proxied = address.proxy_to.is_some();
-                half.proxy = Some(is_proxied.then(|| (address.host.clone(), address.port)));
+                half.proxy =
+                    Some(is_proxied.then(|| Box::new((address.host.clone(), address.port))));
                 half.state = State::Connecting;
                 self.acquire(now, address, Waiter::Half(key));
             }
@@ -370,7 +380,10 @@ impl Pulsar {
     }
 
     pub(super) fn open_failed(&mut self, now: Now, key: HalfKey, failure: &Failure) {
-        let Some((session, place)) = self.halves.get(key).map(|half| (half.session, half.place))
+        let Some((session, place)) = self
+            .halves
+            .get(key)
+            .map(|half| (half.session, half.place()))
         else {
             return;
         };
@@ -488,7 +501,7 @@ impl Pulsar {
         half.last_failure = None;
         if !half.is_open {
             half.is_open = true;
-            let (session, place) = (half.session, half.place);
+            let (session, place) = (half.session, half.place());
             match place {
                 None => self.events.push_back(Event::Opened { session }),
                 Some(place) => self.part_opened(now, key, place),
@@ -508,7 +521,7 @@ impl Pulsar {
             return;
         }
         tracing::debug!(
-            topic = half.topic,
+            topic = &*half.topic,
             error = failure.text(),
             open = half.is_open,
             "not at a broker"
@@ -561,9 +574,9 @@ impl Pulsar {
         }
         if let (Detached::SentAway(Some((host, port))), Some(proxy)) = (how, &half.proxy) {
             let address = match proxy {
-                Some((proxy, proxy_port)) => Address {
-                    host: proxy.clone(),
-                    port: *proxy_port,
+                Some(proxy) => Address {
+                    host: proxy.0.clone(),
+                    port: proxy.1,
                     proxy_to: Some(host_and_port(host, port)),
                 },
                 None => Address::direct(host, port),
@@ -586,7 +599,7 @@ impl Pulsar {
             }
             let until = now.mono + rest;
             half.state = State::Waiting { until };
-            half.last_failure = Some(failure);
+            half.last_failure = Some(Box::new(failure));
             self.timers.set(until, Timer::Wait(key));
         }
     }

@@ -105,8 +105,9 @@ impl Pulsar {
     /// Whether it makes no sense for a half on its way out to try again.
     pub(super) fn gives_up_leaving(&self, key: HalfKey, failure: &Failure) -> bool {
         let is_taken = failure.cause == Cause::Broker(ServerError::ConsumerBusy);
-        let is_leaving = |half: &super::half::Half| half.leaving.is_some();
-        self.halves.get(key).is_some_and(is_leaving) && (is_taken || !failure.is_retriable())
+        let half = self.halves.get(key);
+        let is_leaving = half.is_some_and(|half| half.leaving.is_some());
+        is_leaving && (is_taken || !failure.is_retriable())
     }
 
     /// The connection broke before the answer to CLOSE_CONSUMER came, or the broker's own crossed it:
@@ -133,7 +134,7 @@ impl Pulsar {
         if half.leaving.is_none_or(|leaving| leaving.until > now.mono) {
             return;
         }
-        tracing::info!(topic = half.topic, "acknowledgements were given up");
+        tracing::info!(topic = &*half.topic, "acknowledgements were given up");
         match half.state {
             State::Closing => {}
             State::Creating {

@@ -132,14 +132,14 @@ impl Pulsar {
         };
         let asks_partitions = half.spec.is_some();
         let question = Question {
-            topic: half.topic.clone(),
+            topic: half.topic.to_string(),
             wanted: if asks_partitions {
                 Wanted::PartitionsOrBroker
             } else {
                 Wanted::Broker
             },
             is_opening: !half.is_open,
-            cluster: half.cluster.clone(),
+            cluster: half.cluster.as_deref().cloned(),
         };
         let deadline = if half.is_open {
             now.mono + self.settings.operation_timeout
@@ -413,7 +413,7 @@ impl Pulsar {
         self.lookups.active -= 1;
         for half in &lookup.waiting {
             if let Some(half) = self.halves.get_mut(*half) {
-                half.last_failure = Some(failure.clone());
+                half.last_failure = Some(Box::new(failure.clone()));
             }
         }
         self.timers.set(now.mono + delay, Timer::Lookup(key));

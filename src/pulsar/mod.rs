@@ -289,7 +289,8 @@ struct Unfolding {
 pub struct Pulsar {
     settings: Settings,
     random: Random,
-    halves: SlotMap<HalfKey, Half>,
+    /// Boxed, so that halves stay where they are when the map grows.
+    halves: SlotMap<HalfKey, Box<Half>>,
     connections: SlotMap<ConnectionKey, Connection>,
     by_address: BTreeMap<Address, ConnectionKey>,
     resolves: SlotMap<ResolveKey, ConnectionKey>,

@@ -40,18 +40,18 @@ use crate::{
 pub(super) struct Producer {
     id: u64,
     session: SessionKey,
-    topic: String,
+    topic: Rc<str>,
     /// Which one of its topic's, and so its lane.
     partition: Option<u32>,
     /// The user's, or what the broker made up when it first answered.
-    name: Option<String>,
+    name: Option<Box<str>>,
     is_user_named: bool,
     initial_sequence_id: Option<i64>,
     next_sequence_id: i64,
     send_timeout: Option<Duration>,
     compression: Compression,
     /// The keys of a client that encrypts: fields of the metadata of each message.
-    client_keys: Vec<u8>,
+    client_keys: Box<[u8]>,
     /// What encrypts here.
     sealer: Option<Box<Sealer>>,
     /// What is not yet in flight, if messages are put together.
@@ -168,6 +168,7 @@ impl Producer {
     pub(super) fn new(
         id: u64,
         session: SessionKey,
+        topic: Rc<str>,
         spec: &Spec,
         sealer: Option<Sealer>,
         message_bytes_max: usize,
@@ -175,9 +176,9 @@ impl Producer {
         Self {
             id,
             session,
-            topic: spec.topic.clone(),
+            topic,
             partition: None,
-            name: spec.name.clone(),
+            name: spec.name.as_deref().map(Box::from),
             is_user_named: spec
                 .name
                 .as_ref()
@@ -208,7 +209,7 @@ impl Producer {
     pub(super) fn join(&mut self, partition: u32, name: Option<&str>, all: &Rc<Cell<usize>>) {
         self.partition = Some(partition);
         if let Some(name) = name {
-            self.name = Some(name.to_owned());
+            self.name = Some(name.into());
         }
         self.in_flight_bytes.all = Some(all.clone());
     }
@@ -225,10 +226,10 @@ impl Producer {
         let epoch = self.epoch;
         self.epoch += 1;
         CommandProducer {
-            topic: self.topic.clone(),
+            topic: self.topic.to_string(),
             producer_id: self.id,
             request_id,
-            producer_name: self.name.clone(),
+            producer_name: self.name.as_deref().map(str::to_owned),
             encrypted: Some(self.sealer.is_some() || !self.client_keys.is_empty()),
             epoch: Some(epoch),
             user_provided_producer_name: Some(self.is_user_named),
@@ -246,7 +247,8 @@ impl Producer {
             self.next_sequence_id = success.last_sequence_id().wrapping_add(1);
         }
         self.topic_epoch = success.topic_epoch;
-        self.name.get_or_insert(success.producer_name);
+        self.name
+            .get_or_insert_with(|| success.producer_name.into());
     }
 
     /// Adds a message to the open batch, or puts it in flight.
@@ -761,14 +763,14 @@ fn unsealed() -> String {
 }
 
 /// What a client that encrypts wants stored with each message.
-fn client_keys(spec: &Spec) -> Vec<u8> {
+fn client_keys(spec: &Spec) -> Box<[u8]> {
     let mut encoded = Vec::new();
     if let Some(Encryption::ByClient(keys)) = &spec.encryption {
         for key in keys {
             put_encryption_key(key.name.as_bytes(), &key.value, &key.metadata, &mut encoded);
         }
     }
-    encoded
+    encoded.into_boxed_slice()
 }
 
 /// Bytes in flight, counted here and for all that publish for the same session.

@@ -51,8 +51,8 @@ impl Pulsar {
 
     /// What a part belongs to in the end.
     pub(super) fn root_of(&self, part: HalfKey) -> Option<HalfKey> {
-        let group = self.halves.get(part)?.place?.group;
-        match self.halves.get(group)?.place {
+        let group = self.halves.get(part)?.place()?.group;
+        match self.halves.get(group)?.place() {
             Some(place) => Some(place.group),
             None => Some(group),
         }

@@ -170,7 +170,7 @@ impl Pulsar {
             let failure = Failure::illegal("The partitioned topic startMessageId is illegal");
             return self.open_failed(now, key, &failure);
         }
-        let place = self.halves.get(key).and_then(|half| half.place);
+        let place = self.halves.get(key).and_then(|half| half.place());
         if let Some(place) = place
             && let Some(name) = self.named_twice(place, spec.topic(), partitions)
         {
@@ -325,7 +325,7 @@ impl Pulsar {
         let Some(half) = self.halves.get_mut(key) else {
             return;
         };
-        let (session, place) = (half.session, half.place);
+        let (session, place) = (half.session, half.place());
         if !std::mem::replace(&mut half.is_open, true) {
             match place {
                 None => self.events.push_back(Event::Opened { session }),

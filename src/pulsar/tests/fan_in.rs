@@ -600,7 +600,7 @@ fn a_topic_that_ended_and_came_again_is_consumed_again() {
         .pulsar
         .halves
         .iter()
-        .find(|(_, half)| half.topic == topic("a1"))
+        .find(|(_, half)| *half.topic == *topic("a1"))
         .unwrap();
     let close = CommandCloseConsumer {
         consumer_id: slotmap::Key::data(&part).as_ffi(),
