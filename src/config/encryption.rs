@@ -5,8 +5,12 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use aws_lc_rs::rsa::{
-    OaepPrivateDecryptingKey, OaepPublicEncryptingKey, PrivateDecryptingKey, PublicEncryptingKey,
+use aws_lc_rs::{
+    aead::{AES_128_GCM, AES_256_GCM, LessSafeKey, UnboundKey},
+    rsa::{
+        OAEP_SHA1_MGF1SHA1, OaepPrivateDecryptingKey, OaepPublicEncryptingKey,
+        PrivateDecryptingKey, PublicEncryptingKey,
+    },
 };
 use rustls_pki_types::pem::{PemObject, SectionKind};
 
@@ -69,10 +73,56 @@ impl EncryptionKeys {
         self.public.get(name)
     }
 
-    /// The key to decrypt with.
+    /// Whether there is any key to decrypt with.
     #[must_use]
-    pub fn private(&self, name: &str) -> Option<&Arc<OaepPrivateDecryptingKey>> {
-        self.private.get(name)
+    pub fn can_decrypt(&self) -> bool {
+        !self.private.is_empty()
+    }
+
+    /// How many bytes a data key has that was encrypted for the key of this name; `None` without one.
+    #[must_use]
+    pub fn encrypted_len(&self, name: &str) -> Option<usize> {
+        Some(self.private.get(name)?.key_size_bytes())
+    }
+
+    /// A data key that was encrypted for the key of this name; `None` if it was not. This takes a
+    /// private RSA operation, about as long as thousands of messages.
+    ///
+    /// Java takes a key of any size that AES has, which older clients made smaller.
+    #[must_use]
+    pub fn decrypt(&self, name: &str, encrypted: &[u8]) -> Option<DataKey> {
+        let private = self.private.get(name)?;
+        if encrypted.len() != private.key_size_bytes() {
+            return None;
+        }
+        let mut bytes = vec![0; private.min_output_size()];
+        let bytes = private
+            .decrypt(&OAEP_SHA1_MGF1SHA1, encrypted, &mut bytes, None)
+            .ok()?;
+        let algorithm = match bytes.len() {
+            32 => &AES_256_GCM,
+            16 => &AES_128_GCM,
+            _ => return None,
+        };
+        let key = UnboundKey::new(algorithm, bytes).ok()?;
+        Some(DataKey(LessSafeKey::new(key)))
+    }
+}
+
+/// What messages are encrypted with.
+pub struct DataKey(LessSafeKey);
+
+impl DataKey {
+    /// The same, to be used.
+    #[must_use]
+    pub const fn cipher(&self) -> &LessSafeKey {
+        &self.0
+    }
+}
+
+impl fmt::Debug for DataKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DataKey").finish_non_exhaustive()
     }
 }
 

@@ -23,7 +23,7 @@ mod settings;
 use std::{fmt, net::IpAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 pub use documentation::documentation;
-pub use encryption::EncryptionKeys;
+pub use encryption::{DataKey, EncryptionKeys};
 pub use settings::Settings;
 
 const KIB: usize = 1024;

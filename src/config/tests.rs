@@ -729,7 +729,7 @@ fn keys_for_encryption() {
     .unwrap();
     assert!(keys.can_encrypt());
     assert!(keys.public("a").is_some() && keys.public("b").is_some() && keys.public("c").is_none());
-    assert!(keys.private("a").is_some() && keys.private("c").is_some());
+    assert!(keys.encrypted_len("a").is_some() && keys.encrypted_len("c").is_some());
     assert!(!keys_of("").unwrap().can_encrypt());
 
     for (public, expected) in [

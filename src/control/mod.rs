@@ -3,7 +3,8 @@
 //! One thread takes requests from a bounded queue and answers through the function that came with
 //! each. It knows no shard and no client. It resolves host names, which blocks as long as the system's
 //! resolver does; a few more threads ask the brokers' web service where that is configured. Two workers
-//! look at files and make long texts.
+//! look at files and make long texts, and where there are private keys two more decrypt data keys: those
+//! wait for nothing else.
 
 mod http_lookup;
 
@@ -11,12 +12,13 @@ use std::{
     io,
     net::{SocketAddr, ToSocketAddrs},
     path::PathBuf,
+    sync::Arc,
     thread,
 };
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::config::Config;
+use crate::config::{Config, DataKey, EncryptionKeys};
 use http_lookup::HttpLookup;
 pub use http_lookup::{Located, Location, LookupError, Wanted};
 
@@ -33,6 +35,9 @@ const WORKERS: usize = 2;
 pub struct Control {
     requests: Sender<Request>,
     jobs: Sender<Job>,
+    /// Where there are keys to decrypt with.
+    decryptions: Option<Sender<Job>>,
+    keys: Arc<EncryptionKeys>,
     /// Where a web service is configured.
     http: Option<HttpLookup>,
 }
@@ -43,6 +48,9 @@ pub type Resolved = Box<dyn FnOnce(Result<Vec<SocketAddr>, String>) + Send>;
 
 /// What would hold a shard for too long.
 pub type Job = Box<dyn FnOnce() + Send>;
+
+/// Takes a data key, or the news that it can't be decrypted. Runs on a worker.
+pub type Decrypted = Box<dyn FnOnce(Option<DataKey>) + Send>;
 
 /// Too many requests wait already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,20 +72,17 @@ impl Control {
         thread::Builder::new()
             .name("control".to_owned())
             .spawn(move || serve(&waiting))?;
-        let (jobs, waiting) = bounded::<Job>(JOBS_MAX);
-        for _ in 0..WORKERS {
-            let waiting = waiting.clone();
-            thread::Builder::new()
-                .name("worker".to_owned())
-                .spawn(move || waiting.iter().for_each(|job| job()))?;
-        }
+        let keys = Arc::new(config.encryption_keys.clone());
+        let decryptions = keys.can_decrypt().then(|| workers("decrypt"));
         let http = match config.service_urls[..] {
             [] => None,
             [..] => Some(HttpLookup::start(config)?),
         };
         Ok(Self {
             requests,
-            jobs,
+            jobs: workers("worker")?,
+            decryptions: decryptions.transpose()?,
+            keys,
             http,
         })
     }
@@ -97,6 +102,22 @@ impl Control {
     /// Too many jobs wait; this one was dropped.
     pub fn work(&self, job: Job) -> Result<(), ControlFull> {
         self.jobs.try_send(job).map_err(|_| ControlFull)
+    }
+
+    /// Decrypts a data key with the private key of this name. Never waits.
+    ///
+    /// # Errors
+    /// Too many wait, or there are no private keys; `reply` was dropped.
+    pub fn decrypt_key(
+        &self,
+        name: String,
+        encrypted: Vec<u8>,
+        reply: Decrypted,
+    ) -> Result<(), ControlFull> {
+        let keys = self.keys.clone();
+        let job: Job = Box::new(move || reply(keys.decrypt(&name, &encrypted)));
+        let decryptions = self.decryptions.as_ref().ok_or(ControlFull)?;
+        decryptions.try_send(job).map_err(|_| ControlFull)
     }
 
     /// Looks whether there is a regular file. Never waits.
@@ -119,6 +140,18 @@ impl Control {
         let request = Request { host, port, reply };
         self.requests.try_send(request).map_err(|_| ControlFull)
     }
+}
+
+/// Starts workers, which end with the last clone of what gives them work.
+fn workers(name: &str) -> io::Result<Sender<Job>> {
+    let (jobs, waiting) = bounded::<Job>(JOBS_MAX);
+    for _ in 0..WORKERS {
+        let waiting = waiting.clone();
+        thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || waiting.iter().for_each(|job| job()))?;
+    }
+    Ok(jobs)
 }
 
 fn serve(requests: &Receiver<Request>) {

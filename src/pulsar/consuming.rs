@@ -125,6 +125,7 @@ impl Pulsar {
             }
         };
         let has_letter = consumer.has_letter(now);
+        let wanted_key = consumer.take_wanted_key();
         if consumer.take_joined() {
             let (session, messages) = (half.session, 0);
             let is_part = half.place.is_some();
@@ -134,6 +135,9 @@ impl Pulsar {
             }
         }
         self.announce(at);
+        if let Some(wanted) = wanted_key {
+            self.want_data_key(key, wanted);
+        }
         if has_letter {
             self.post_letters(now, key);
         }

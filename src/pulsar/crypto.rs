@@ -7,24 +7,27 @@
 //! after that, a batch as a whole.
 //!
 //! Keys are the one thing here that is not repeatable from a seed: they come from the operating
-//! system. A private RSA operation takes about as long as thousands of messages. It is done once for
-//! a data key and its outcome remembered, good or bad, for all consumers of the shard; so a shard that
-//! serves one topic stops for it every four hours, and handing it to another thread would hold up
-//! that topic just as long.
+//! system. A private RSA operation takes about as long as thousands of messages, and a sender can
+//! force one for each message: it is wanted here and done elsewhere (see `data_keys`), once for a data
+//! key. Its outcome is remembered, good or bad, for all consumers of the shard.
 
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use aws_lc_rs::{
-    aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
+    aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
     rand,
-    rsa::{OAEP_SHA1_MGF1SHA1, OaepPrivateDecryptingKey, OaepPublicEncryptingKey},
+    rsa::{OAEP_SHA1_MGF1SHA1, OaepPublicEncryptingKey},
 };
 
 use super::{
     command::{Seal, put_encryption_key},
     error::exception,
 };
-use crate::{config::EncryptionKeys, session::Keys, timer::Instant};
+use crate::{
+    config::{DataKey, EncryptionKeys},
+    session::{Key, Keys},
+    timer::Instant,
+};
 
 /// Bytes that encryption adds behind a payload.
 pub(super) const TAG_LEN: usize = 16;
@@ -33,16 +36,18 @@ const DATA_KEY_LEN: usize = 32;
 const DATA_KEY_LIFE: Duration = Duration::from_secs(4 * 60 * 60);
 /// Data keys that are remembered; then the one that was not needed for longest goes.
 const OPENED_MAX: usize = 1024;
+/// Keys of one entry that are tried. Usually there is one for each of its readers.
+pub(super) const TRIED_MAX: u32 = 16;
 
 /// What a producer encrypts with.
 pub(super) struct Sealer {
     /// Sorted, each once, as Java's set of names is.
     recipients: Vec<(String, Arc<OaepPublicEncryptingKey>)>,
     /// `None` until the first message.
-    data_key: Option<DataKey>,
+    data_key: Option<OwnKey>,
 }
 
-struct DataKey {
+struct OwnKey {
     key: LessSafeKey,
     /// For each recipient, as fields of metadata.
     encrypted: Vec<u8>,
@@ -81,7 +86,7 @@ impl Sealer {
     pub(super) fn prepare(&mut self, now: Instant) -> Result<(), String> {
         let made = self.data_key.as_ref().map(|key| key.made);
         if made.is_none_or(|made| now.since(made) >= DATA_KEY_LIFE) {
-            match DataKey::make(now, &self.recipients) {
+            match OwnKey::make(now, &self.recipients) {
                 None if made.is_none() => {
                     return Err(exception("$CryptoException", "Failed to encrypt data key"));
                 }
@@ -117,7 +122,7 @@ impl Sealer {
     }
 }
 
-impl DataKey {
+impl OwnKey {
     /// `None` if the operating system has no randomness, or a key is too small to hold it.
     fn make(now: Instant, recipients: &[(String, Arc<OaepPublicEncryptingKey>)]) -> Option<Self> {
         let mut bytes = [0; DATA_KEY_LEN];
@@ -184,6 +189,33 @@ impl fmt::Debug for Cipher<'_> {
     }
 }
 
+/// A data key as it is stored with an entry: encrypted for the private key of this name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SealedKey {
+    /// Of the private key.
+    pub name: String,
+    /// The data key, encrypted.
+    pub value: Vec<u8>,
+}
+
+impl SealedKey {
+    /// By what it is remembered. All values for one name are of one length.
+    fn id(&self) -> Vec<u8> {
+        [&self.value[..], self.name.as_bytes()].concat()
+    }
+}
+
+/// What became of an encrypted payload.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Opening<'e> {
+    /// Its content.
+    Content(&'e [u8]),
+    /// Nothing here decrypts it.
+    Sealed,
+    /// This data key may decrypt it, and has to be decrypted first.
+    Wants(SealedKey),
+}
+
 /// What a shard's consumers decrypt with.
 #[derive(Default)]
 pub struct Opener {
@@ -194,11 +226,13 @@ pub struct Opener {
     wanted: Vec<u8>,
     /// The payload of the last entry.
     bytes: Vec<u8>,
+    /// No data key is waited for: an entry that wants one counts as sealed.
+    pub(super) waits_for_none: bool,
 }
 
 /// A data key that was decrypted; `None` if that failed.
 struct Opened {
-    key: Option<LessSafeKey>,
+    key: Option<DataKey>,
     used: Instant,
 }
 
@@ -211,66 +245,80 @@ impl Opener {
         }
     }
 
-    /// The content of an encrypted payload; `None` if nothing here decrypts it.
+    /// Decrypts a payload with the data keys that are known. Only if none of them does it, one that is
+    /// not is wanted.
     pub fn open(
         &mut self,
         now: Instant,
         keys: Keys<'_>,
         param: Option<&[u8]>,
         sealed: &[u8],
-    ) -> Option<&[u8]> {
-        let nonce: [u8; NONCE_LEN] = param?.try_into().ok()?;
-        let (sealed, tag) = sealed.split_last_chunk::<TAG_LEN>()?;
+    ) -> Opening<'_> {
+        let Some((nonce, (sealed, tag))) = param
+            .and_then(|param| <[u8; NONCE_LEN]>::try_from(param).ok())
+            .zip(sealed.split_last_chunk::<TAG_LEN>())
+        else {
+            return Opening::Sealed;
+        };
         let mut bytes = std::mem::take(&mut self.bytes);
         if bytes.capacity() > KEPT_BYTES_MAX && sealed.len() <= KEPT_BYTES_MAX {
             bytes = Vec::new();
         }
         bytes.resize(sealed.len(), 0);
-        let mut is_open = false;
+        let (mut is_open, mut wanted, mut tried) = (false, None, 0);
         for key in keys {
-            let Some(private) = std::str::from_utf8(key.name)
-                .ok()
-                .and_then(|name| self.keys.private(name).cloned())
-            else {
+            let Some(name) = self.name_of(&key) else {
                 continue;
             };
-            if let Some(key) = self.data_key(now, key.name, key.value, &private) {
-                let nonce = Nonce::assume_unique_for_key(nonce);
-                is_open = key
-                    .open_separate_gather(nonce, Aad::empty(), sealed, tag, &mut bytes)
-                    .is_ok();
-                if is_open {
-                    break;
+            tried += 1;
+            match self.data_key(now, &key) {
+                None => {
+                    wanted.get_or_insert((name, key.value));
                 }
+                Some(None) => {}
+                Some(Some(data_key)) => {
+                    let nonce = Nonce::assume_unique_for_key(nonce);
+                    is_open = data_key
+                        .cipher()
+                        .open_separate_gather(nonce, Aad::empty(), sealed, tag, &mut bytes)
+                        .is_ok();
+                }
+            }
+            if is_open || tried == TRIED_MAX {
+                break;
             }
         }
         self.bytes = bytes;
-        is_open.then_some(&self.bytes[..])
+        match wanted.filter(|_| !self.waits_for_none) {
+            _ if is_open => Opening::Content(&self.bytes),
+            None => Opening::Sealed,
+            Some((name, value)) => Opening::Wants(SealedKey {
+                name: name.to_owned(),
+                value: value.to_owned(),
+            }),
+        }
     }
 
-    fn data_key(
-        &mut self,
-        now: Instant,
-        name: &[u8],
-        encrypted: &[u8],
-        private: &OaepPrivateDecryptingKey,
-    ) -> Option<&LessSafeKey> {
-        // Nothing else can be decrypted, nor is worth remembering.
-        if encrypted.len() != private.key_size_bytes() {
-            return None;
-        }
+    /// What came of decrypting a data key that was wanted; `None`: it can't be.
+    pub fn learn(&mut self, now: Instant, sealed: &SealedKey, key: Option<DataKey>) {
+        self.make_room(now);
+        self.opened.insert(sealed.id(), Opened { key, used: now });
+    }
+
+    /// The name of our private key that a data key is encrypted for. One of another length can't be.
+    fn name_of<'k>(&self, key: &Key<'k>) -> Option<&'k str> {
+        let name = std::str::from_utf8(key.name).ok()?;
+        (self.keys.encrypted_len(name)? == key.value.len()).then_some(name)
+    }
+
+    /// A data key that is known, if only as one that can't be decrypted.
+    fn data_key(&mut self, now: Instant, key: &Key<'_>) -> Option<Option<&DataKey>> {
         self.wanted.clear();
-        self.wanted.extend_from_slice(encrypted);
-        self.wanted.extend_from_slice(name);
-        if !self.opened.contains_key(&self.wanted) {
-            self.make_room(now);
-            let key = decrypt_data_key(encrypted, private);
-            self.opened
-                .insert(self.wanted.clone(), Opened { key, used: now });
-        }
+        self.wanted.extend_from_slice(key.value);
+        self.wanted.extend_from_slice(key.name);
         let opened = self.opened.get_mut(&self.wanted)?;
         opened.used = now;
-        opened.key.as_ref()
+        Some(opened.key.as_ref())
     }
 
     fn make_room(&mut self, now: Instant) {
@@ -287,23 +335,6 @@ impl Opener {
 
 /// Scratch space that is kept for the next entry.
 const KEPT_BYTES_MAX: usize = 4 << 20;
-
-/// Java takes a key of any size that AES has, which older clients made smaller.
-fn decrypt_data_key(encrypted: &[u8], private: &OaepPrivateDecryptingKey) -> Option<LessSafeKey> {
-    if encrypted.len() != private.key_size_bytes() {
-        return None;
-    }
-    let mut bytes = vec![0; private.min_output_size()];
-    let bytes = private
-        .decrypt(&OAEP_SHA1_MGF1SHA1, encrypted, &mut bytes, None)
-        .ok()?;
-    let algorithm = match bytes.len() {
-        DATA_KEY_LEN => &AES_256_GCM,
-        16 => &AES_128_GCM,
-        _ => return None,
-    };
-    Some(LessSafeKey::new(UnboundKey::new(algorithm, bytes).ok()?))
-}
 
 impl fmt::Debug for Opener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

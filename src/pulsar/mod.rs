@@ -20,6 +20,7 @@ mod connection;
 pub mod consumer;
 mod consuming;
 mod crypto;
+mod data_keys;
 mod dead_letters;
 mod dispatch;
 mod ending;
@@ -64,6 +65,7 @@ use crate::{
 use backoff::Random;
 use connection::{Address, Connection};
 use crypto::Opener;
+use data_keys::DataKeys;
 use error::exception;
 use half::{Half, HalfKey, Role, State, half_key};
 use lookup::Lookups;
@@ -74,6 +76,7 @@ use request::Requests;
 
 pub use connection::{ConnectionKey, ResolveKey};
 pub use consuming::Entry;
+pub use data_keys::DataKeyRequest;
 pub use http_lookup::{Location, NotLocated};
 pub use lookup::{LookupKey, Wanted};
 pub use reader::Input;
@@ -220,6 +223,16 @@ pub enum Effect {
         /// Where to.
         address: SocketAddr,
     },
+    /// Decrypt a data key, which would take too long here; answer with [`Pulsar::handle_data_key`], or
+    /// with [`Pulsar::handle_no_data_key`] if it can't be done now.
+    DecryptKey {
+        /// To be given back with the answer.
+        request: DataKeyRequest,
+        /// The private key.
+        name: String,
+        /// The data key as it was encrypted.
+        encrypted: Vec<u8>,
+    },
     /// The connection's outbox went from empty to not empty: [`Pulsar::take_outbox`].
     Write(ConnectionKey),
     /// Close the socket, or give up connecting. The key is forgotten here.
@@ -273,6 +286,10 @@ enum Timer {
     Partitions(HalfKey),
     /// A consumer whose session ended had its time.
     Leave(HalfKey),
+    /// Data keys wait to be asked for.
+    DataKeys,
+    /// A consumer has more entries to read whose data key is known.
+    Parked(HalfKey),
 }
 
 /// A batch that was stored, whose messages are told one by one.
@@ -295,6 +312,7 @@ pub struct Pulsar {
     by_address: BTreeMap<Address, ConnectionKey>,
     resolves: SlotMap<ResolveKey, ConnectionKey>,
     lookups: Lookups,
+    data_keys: DataKeys,
     requests: Requests,
     segments: Segments,
     compressor: Compressor,
@@ -329,6 +347,7 @@ impl Pulsar {
             by_address: BTreeMap::new(),
             resolves: SlotMap::with_key(),
             lookups: Lookups::default(),
+            data_keys: DataKeys::default(),
             requests: Requests::default(),
             segments: Segments::default(),
             compressor: Compressor::default(),
@@ -361,6 +380,8 @@ impl Pulsar {
                 Timer::Consumer(half) => self.consumer_timeout(now, half),
                 Timer::Partitions(group) => self.count_partitions(now, group),
                 Timer::Leave(half) => self.leave_timeout(now, half),
+                Timer::DataKeys => self.ask_for_data_keys(),
+                Timer::Parked(half) => self.is_ready_to_open(half),
             }
         }
     }

@@ -31,8 +31,8 @@ use crate::{
     control::{self, Control},
     metrics::{Part, Question},
     shard::{
-        ConnectionKey, Effect, Instant, Location, LookupKey, NotLocated, Now, ResolveKey,
-        SessionKey, Shard, Survey, Wanted,
+        ConnectionKey, DataKeyRequest, Effect, Instant, Location, LookupKey, NotLocated, Now,
+        ResolveKey, SessionKey, Shard, Survey, Wanted,
     },
 };
 
@@ -290,6 +290,11 @@ impl Core {
                 topic,
                 wanted,
             } => self.locate(lookup, topic, wanted),
+            Effect::DecryptKey {
+                request,
+                name,
+                encrypted,
+            } => self.decrypt_key(request, name, encrypted),
             Effect::Survey { client, question } => self.survey(client, question),
             Effect::LookAtStatusFile(client) => self.look_at_status_file(client),
             Effect::Drained => {
@@ -368,6 +373,15 @@ impl Core {
         };
         if self.control.work(Box::new(joined)).is_err() {
             self.call(|shard, now| shard.handle_survey(now, client, Survey::Failed));
+        }
+    }
+
+    fn decrypt_key(&self, request: DataKeyRequest, name: String, encrypted: Vec<u8>) {
+        let orders = self.shards[self.index].clone();
+        let reply = move |key| orders.send(Order::DataKey { request, key });
+        let asked = self.control.decrypt_key(name, encrypted, Box::new(reply));
+        if asked.is_err() {
+            self.call(|shard, now| shard.handle_no_data_key(now, request));
         }
     }
 

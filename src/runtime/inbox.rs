@@ -11,12 +11,13 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::balance::Place;
 use crate::{
+    config::DataKey,
     metrics::{Part, Question},
-    shard::{Location, LookupKey, NotLocated, ResolveKey, SessionKey, Survey},
+    shard::{DataKeyRequest, Location, LookupKey, NotLocated, ResolveKey, SessionKey, Survey},
 };
 
 /// Far above what a shard ever has outstanding: clients that another shard accepted a moment ago,
-/// answers to name lookups, and a few orders in a process's life. When full, the main thread and
+/// answers to lookups and of workers, and a few orders in a process's life. When full, the main thread and
 /// the control thread wait; a shard never waits for another one, which might wait for it.
 const ORDERS_MAX: usize = 1024;
 
@@ -35,6 +36,11 @@ pub(super) enum Order {
     Located {
         lookup: LookupKey,
         result: Result<Location, NotLocated>,
+    },
+    /// A data key was decrypted, or can't be.
+    DataKey {
+        request: DataKeyRequest,
+        key: Option<DataKey>,
     },
     /// Say your part of the answer to a client's question.
     Question {

@@ -107,6 +107,9 @@ async fn follow_orders(core: &Rc<Core>, inbox: &Inbox) {
             Order::Located { lookup, result } => {
                 core.enter(|shard, now| shard.handle_located(now, lookup, result));
             }
+            Order::DataKey { request, key } => {
+                core.enter(|shard, now| shard.handle_data_key(now, request, key));
+            }
             Order::Question { question, parts } => core.enter(|shard, now| {
                 let mut part = shard.handle_question(now, &question);
                 if let Some(told) = &mut part.core {

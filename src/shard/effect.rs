@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use crate::{
     metrics::Question,
-    pulsar::{self, ConnectionKey, LookupKey, ResolveKey, Wanted},
+    pulsar::{self, ConnectionKey, DataKeyRequest, LookupKey, ResolveKey, Wanted},
     session::SessionKey,
 };
 
@@ -54,6 +54,16 @@ pub enum Effect {
         /// What to ask.
         wanted: Wanted,
     },
+    /// Decrypt a data key with a private key of the configuration; answer with `handle_data_key`, or
+    /// with `handle_no_data_key` if it can't be done now.
+    DecryptKey {
+        /// To be given back with the answer.
+        request: DataKeyRequest,
+        /// The private key.
+        name: String,
+        /// The data key as it was encrypted.
+        encrypted: Vec<u8>,
+    },
     /// Ask every shard, this one too, with `handle_question`; answer with `handle_survey`.
     Survey {
         /// To be given back with the answer.
@@ -87,6 +97,15 @@ impl From<pulsar::Effect> for Effect {
                 lookup,
                 topic,
                 wanted,
+            },
+            pulsar::Effect::DecryptKey {
+                request,
+                name,
+                encrypted,
+            } => Self::DecryptKey {
+                request,
+                name,
+                encrypted,
             },
             pulsar::Effect::Connect {
                 connection,

@@ -33,7 +33,7 @@ use bytes::Bytes;
 use slotmap::SlotMap;
 
 use crate::{
-    config::Config,
+    config::{Config, DataKey},
     dialect::{self, TimeFormat},
     http::refusal::Refusal,
     metrics::{Figures, Namespaces},
@@ -54,7 +54,7 @@ pub use statistics::Survey;
 
 /// What the surface speaks of, so that its driver needs to know no layer below.
 pub use crate::{
-    pulsar::{ConnectionKey, Location, LookupKey, NotLocated, ResolveKey, Wanted},
+    pulsar::{ConnectionKey, DataKeyRequest, Location, LookupKey, NotLocated, ResolveKey, Wanted},
     session::SessionKey,
     timer::{Instant, Now},
 };
@@ -271,6 +271,18 @@ impl Shard {
         self.settle(now);
     }
 
+    /// The answer to [`Effect::DecryptKey`]; `None`: it can't be decrypted.
+    pub fn handle_data_key(&mut self, now: Now, request: DataKeyRequest, key: Option<DataKey>) {
+        let scratch = &mut self.broker_scratch;
+        self.pulsar.handle_data_key(now, request, key, scratch);
+        self.settle(now);
+    }
+
+    /// [`Effect::DecryptKey`] can't be done now: there is too much to do.
+    pub fn handle_no_data_key(&mut self, now: Now, request: DataKeyRequest) {
+        self.pulsar.handle_no_data_key(now, request);
+    }
+
     /// Time has come: runs every deadline that is due.
     pub fn handle_timeout(&mut self, now: Now) {
         while let Some(timer) = self.timers.pop_due(now.mono) {
@@ -315,6 +327,7 @@ impl Shard {
     /// Works off what a call set in motion: events of the backend that came without bytes, and
     /// clients that may go on.
     fn settle(&mut self, now: Now) {
+        self.pulsar.open_parked(now, &mut self.broker_scratch);
         loop {
             if let Some(event) = self.pulsar.poll_event(now) {
                 self.broker_event(now, event);

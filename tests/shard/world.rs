@@ -323,6 +323,7 @@ impl World {
             Effect::WriteBroker(_) => {}
             Effect::Resolve { .. } => panic!("the broker has an address"),
             Effect::Locate { .. } => panic!("nobody is asked over HTTP"),
+            Effect::DecryptKey { name, .. } => panic!("there is no key {name}"),
             Effect::Survey { client, question } => self.surveys.push((client, question)),
             Effect::LookAtStatusFile(client) => self.status_looks.push(client),
         }

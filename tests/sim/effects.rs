@@ -66,7 +66,7 @@ impl World {
                         self.judge.ended(&client.actor.name, self.now);
                     }
                 }
-                Effect::Survey { .. } | Effect::LookAtStatusFile(_) => {
+                Effect::Survey { .. } | Effect::LookAtStatusFile(_) | Effect::DecryptKey { .. } => {
                     panic!("nobody asks for that")
                 }
                 Effect::Locate { topic, .. } => panic!("nobody is asked over HTTP: {topic}"),

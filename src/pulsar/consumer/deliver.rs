@@ -13,6 +13,7 @@ use super::{
     entry::{Cursor, Entry, Found, HeldEntry, Shape, keys},
     load::Load,
     outstanding::{Known, Outstanding},
+    parked::ParkedEntry,
     permits::Permits,
     put_error_ack, put_flow,
     redelivery::{Left, Patience, Rejections},
@@ -21,6 +22,7 @@ use super::{
 };
 use crate::{
     pulsar::{
+        crypto::{Opening, SealedKey},
         message_id::EntryId,
         payload::{Compression, DecompressError, Scratch, Space},
     },
@@ -70,9 +72,18 @@ impl Consumer {
         scratch: &'e mut Scratch,
         out: &mut BytesMut,
     ) -> Option<Entry<'e>> {
+        if self.held.is_parking() {
+            self.held.park(ParkedEntry::new(command, metadata, payload));
+            return None;
+        }
         let tracker = &mut self.tracker;
         let entry = match tracker.open(now, command, metadata, payload, scratch, out) {
             Opened::Nothing => None,
+            Opened::Waits(key) => {
+                self.held.park(ParkedEntry::new(command, metadata, payload));
+                self.held.parked().want(key);
+                None
+            }
             Opened::Entry(shape, payload) => Some(Entry {
                 session: self.session,
                 shape,
@@ -89,6 +100,52 @@ impl Consumer {
         tracker.permits.set_at_hand(entry.is_some());
         tracker.flow(self.held.load(), Some(out));
         entry
+    }
+
+    /// Reads entries that waited for a data key, and holds what they have for the client, until one has
+    /// to wait for another key or about so many bytes are read. Tells whether there are more to be read.
+    pub fn open_parked(
+        &mut self,
+        now: Now,
+        scratch: &mut Scratch,
+        out: &mut BytesMut,
+        bytes_max: usize,
+    ) -> bool {
+        let (mut bytes, mut must_wait) = (0, false);
+        while bytes < bytes_max
+            && let Some(parked) = self.held.unpark()
+        {
+            let Some(command) = parked.command() else {
+                continue;
+            };
+            bytes += parked.len();
+            scratch.parts().0.waits_for_none = self.held.parked().has_asked_enough();
+            let (metadata, payload) = (parked.metadata(), parked.payload());
+            let opened = self
+                .tracker
+                .open(now, &command, metadata, payload, scratch, out);
+            match opened {
+                Opened::Nothing => {}
+                Opened::Entry(shape, payload) => self.held.push(Entry {
+                    session: self.session,
+                    shape,
+                    cursor: Cursor::default(),
+                    metadata,
+                    payload,
+                }),
+                Opened::Joined(entry) => self.held.push_held(entry),
+                Opened::Waits(key) => {
+                    self.held.park_again(parked);
+                    self.held.parked().want(key);
+                    must_wait = true;
+                    break;
+                }
+            }
+            self.held.parked().note_read();
+        }
+        scratch.parts().0.waits_for_none = false;
+        self.tracker.flow(self.held.load(), Some(out));
+        self.held.is_parking() && !must_wait
     }
 
     /// The bytes of an entry are not those its checksum was made of. As in Java it is acknowledged
@@ -108,6 +165,8 @@ enum Opened<'e> {
     Entry(Shape, &'e [u8]),
     /// It was the last part of this message.
     Joined(HeldEntry),
+    /// It can't be read before this data key is decrypted.
+    Waits(SealedKey),
 }
 
 impl Tracker {
@@ -138,14 +197,18 @@ impl Tracker {
             return Opened::Nothing;
         }
         let (opener, space) = scratch.parts();
-        let opened = if metadata.encrypted {
+        let opening = if metadata.encrypted {
             let param = Sealing::read(encoded).param;
             opener.open(now.mono, keys(encoded), param, payload)
         } else {
-            Some(payload)
+            Opening::Content(payload)
         };
-        let is_sealed = opened.is_none();
-        let payload = opened.unwrap_or(payload);
+        let is_sealed = matches!(opening, Opening::Sealed);
+        let payload = match opening {
+            Opening::Content(content) => content,
+            Opening::Sealed => payload,
+            Opening::Wants(key) => return Opened::Waits(key),
+        };
         if is_sealed && !self.takes_sealed(now, command, &mut metadata, permits, out) {
             return Opened::Nothing;
         }

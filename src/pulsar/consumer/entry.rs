@@ -10,6 +10,7 @@ use std::{cell::Cell, collections::VecDeque, ops::Range, rc::Rc};
 use super::{
     bits::Bits,
     load::{HeldBytes, Load},
+    parked::{Parked, ParkedEntry},
     wire::{
         Metadata, Sealing, Single, next_encryption_key, next_metadata_property,
         next_single_property,
@@ -205,6 +206,8 @@ pub(super) fn keys(metadata: &[u8]) -> Keys<'_> {
 #[derive(Debug, Default)]
 pub(super) struct Held {
     entries: VecDeque<HeldEntry>,
+    /// Behind them, what can't be read yet.
+    parked: Parked,
     /// Of all messages that wait.
     bytes: HeldBytes,
     spare: Vec<Vec<u8>>,
@@ -323,6 +326,35 @@ impl Held {
         }
     }
 
+    /// Keeps an entry that can't be read yet, behind all others.
+    pub(super) fn park(&mut self, entry: ParkedEntry) {
+        self.bytes.add(entry.len());
+        self.parked.push(entry);
+    }
+
+    /// The oldest entry that could not be read when it came.
+    pub(super) fn unpark(&mut self) -> Option<ParkedEntry> {
+        let entry = self.parked.take()?;
+        self.bytes.remove(entry.len());
+        Some(entry)
+    }
+
+    /// It still can't be.
+    pub(super) fn park_again(&mut self, entry: ParkedEntry) {
+        self.bytes.add(entry.len());
+        self.parked.put_back(entry);
+    }
+
+    /// What can't be read yet.
+    pub(super) const fn parked(&mut self) -> &mut Parked {
+        &mut self.parked
+    }
+
+    /// Whether entries can't be read yet, so that new ones have to wait behind them.
+    pub(super) fn is_parking(&self) -> bool {
+        !self.parked.is_empty()
+    }
+
     /// The oldest entry.
     pub(super) fn front(&self) -> Option<&HeldEntry> {
         self.entries.front()
@@ -350,11 +382,12 @@ impl Held {
     /// Drops the copies of entries (sorted) that are asked for again; tells for how many messages
     /// the broker took a permit.
     pub(super) fn release(&mut self, entries: &[EntryId]) -> u32 {
-        let mut permits = 0;
+        let (bytes, mut permits) = self.parked.release(entries);
+        self.bytes.remove(bytes);
         // The usual case asks for none of them, and leaves the queue as it is.
         let is_wanted = |entry: &HeldEntry| entries.binary_search(&entry.shape.id).is_ok();
         if !self.entries.iter().any(is_wanted) {
-            return 0;
+            return permits;
         }
         for _ in 0..self.entries.len() {
             let Some(entry) = self.entries.pop_front() else {
@@ -371,9 +404,10 @@ impl Held {
 
     /// Drops everything; tells for how many messages the broker took a permit.
     pub(super) fn clear(&mut self) -> u32 {
-        let mut permits = 0;
+        let (bytes, mut permits) = self.parked.clear();
+        self.bytes.remove(bytes);
         while let Some(entry) = self.entries.pop_front() {
-            permits += self.forget(entry);
+            permits = permits.saturating_add(self.forget(entry));
         }
         debug_assert_eq!(self.bytes.load().own, 0, "all bytes belonged to entries");
         permits

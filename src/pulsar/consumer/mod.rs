@@ -8,7 +8,9 @@
 //! Each entry is given to [`Consumer::handle_entry`], and comes back as an [`Entry`] when it holds
 //! something for the client. [`Consumer::next_delivery`] takes its messages one by one; what the
 //! client can't take now goes to [`Consumer::hold`], and comes again from [`Consumer::next_held`]. An
-//! entry that arrives while others are held must be held behind them, or they would overtake.
+//! entry that arrives while others are held must be held behind them, or they would overtake. One that
+//! can't be decrypted before its data key is waits here, and all behind it
+//! (`Consumer::take_wanted_key`, [`Consumer::open_parked`]).
 //!
 //! Semantics are those of the Java client 4.0 (`ConsumerImpl` and its trackers), except that a batch
 //! whose members are acknowledged one by one never brings an acknowledged one back: its bits are kept
@@ -24,6 +26,7 @@ mod deliver;
 mod entry;
 mod load;
 mod outstanding;
+mod parked;
 mod permits;
 mod redelivery;
 mod spec;
@@ -57,6 +60,7 @@ pub use self::{
 #[cfg(test)]
 pub(super) use self::{entry::encryption_of, wire::next_encryption_key};
 use super::{
+    crypto::SealedKey,
     message_id::{EntryId, PulsarId},
     proto,
 };
@@ -314,6 +318,17 @@ impl Consumer {
         ))
     }
 
+    /// A data key that has to be decrypted, for [`Consumer::open_parked`] to go on. Told once.
+    pub(super) const fn take_wanted_key(&mut self) -> Option<SealedKey> {
+        self.held.parked().take_wanted()
+    }
+
+    /// Whether entries can't be read yet.
+    #[must_use]
+    pub fn is_parking(&self) -> bool {
+        self.held.is_parking()
+    }
+
     /// Whether a message that came in parts is held now, so that the client may be given it.
     pub const fn take_joined(&mut self) -> bool {
         std::mem::replace(&mut self.has_joined, false)
@@ -416,7 +431,7 @@ impl Consumer {
             return 0;
         };
         self.again.clear();
-        let is_waiting = self.held.first_waiting().is_some();
+        let is_waiting = self.held.first_waiting().is_some() || self.held.is_parking();
         tracker.chunks.expire(now.mono, is_waiting, &mut self.again);
         tracker.end_parts(now, &self.again);
         if tracker.acks.deadline().is_some_and(|due| due <= now.mono) {

@@ -67,6 +67,11 @@ impl<'a> MessageCommand<'a> {
         })
     }
 
+    /// The command as it came.
+    pub(super) const fn encoded(&self) -> &'a [u8] {
+        self.encoded
+    }
+
     /// The messages of a batch of `size` that the broker means: all (`None`), or those whose bit is
     /// set, because the others are acknowledged.
     pub(super) fn sent(&self, size: u32) -> Option<Bits> {

@@ -40,6 +40,37 @@ fn keys_of(metadata: &[u8]) -> Keys<'_> {
     }
 }
 
+/// Opens a payload, decrypting data keys as they are wanted; tells how many besides.
+fn open_counting(
+    opener: &mut Opener,
+    now: Instant,
+    stored: Keys<'_>,
+    param: Option<&[u8]>,
+    sealed: &[u8],
+) -> (Option<Vec<u8>>, usize) {
+    for decrypted in 0..100 {
+        match opener.open(now, stored, param, sealed) {
+            Opening::Content(content) => return (Some(content.to_vec()), decrypted),
+            Opening::Sealed => return (None, decrypted),
+            Opening::Wants(key) => {
+                let data_key = keys().decrypt(&key.name, &key.value);
+                opener.learn(now, &key, data_key);
+            }
+        }
+    }
+    panic!("wants keys for ever");
+}
+
+fn open(
+    opener: &mut Opener,
+    now: Instant,
+    stored: Keys<'_>,
+    param: Option<&[u8]>,
+    sealed: &[u8],
+) -> Option<Vec<u8>> {
+    open_counting(opener, now, stored, param, sealed).0
+}
+
 /// What was stored for a payload, and the payload encrypted.
 fn seal(sealer: &mut Sealer, now: Instant, payload: &[u8]) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
     sealer.prepare(now).unwrap();
@@ -60,43 +91,101 @@ fn whoever_has_the_key_reads_it() {
         let (encrypted, param, sealed) = seal(&mut sealer, NOW, payload);
         let names: Vec<_> = keys_of(&encrypted).map(|key| key.name.to_vec()).collect();
         assert_eq!(names, [&b"key"[..], b"last", b"other"], "sorted, each once");
-        let open = opener.open(NOW, keys_of(&encrypted), Some(&param), &sealed);
-        assert_eq!(open, Some(payload));
+        let open = open_counting(&mut opener, NOW, keys_of(&encrypted), Some(&param), &sealed);
+        let is_first = params.is_empty();
+        assert_eq!(open, (Some(payload.to_vec()), usize::from(is_first)));
         params.push(param);
     }
     params.dedup();
     assert_eq!(params.len(), 3, "no nonce twice");
-    assert_eq!(opener.opened.len(), 1, "one operation with the private key");
+}
+
+/// A data key is known by its bytes and by the name of the key that decrypts it.
+#[test]
+fn only_the_same_data_key_is_known() {
+    let (encrypted, param, sealed) = seal(&mut sealer(&["key"]), NOW, b"secret");
+    let mut opener = Opener::new(keys());
+    let mut decrypted = |encrypted: &[u8]| {
+        open_counting(&mut opener, NOW, keys_of(encrypted), Some(&param), &sealed)
+    };
+    let content = Some(b"secret".to_vec());
+    assert_eq!(decrypted(&encrypted), (content.clone(), 1));
+    assert_eq!(decrypted(&encrypted), (content.clone(), 0));
+    let value = keys_of(&encrypted).next().unwrap().value.to_vec();
+    let one = |name: &[u8], value: &[u8]| {
+        let mut encoded = Vec::new();
+        put_encryption_key(name, value, &[], &mut encoded);
+        encoded
+    };
+    // Both names stand for one private key.
+    let old = one(b"old", &value);
+    assert_eq!(decrypted(&old), (content.clone(), 1), "another name");
+    let mut wrong = value;
+    wrong[100] ^= 1;
+    let wrong = one(b"key", &wrong);
+    assert_eq!(decrypted(&wrong), (None, 1), "other bytes");
+    assert_eq!(decrypted(&wrong), (None, 0), "known as wrong");
+    // What is known is tried first, wherever it stands.
+    let both = [&one(b"key", &[7; 256])[..], &encrypted].concat();
+    assert_eq!(decrypted(&both), (content, 0));
+}
+
+/// However many keys an entry has, it has an answer soon.
+#[test]
+fn so_many_keys_of_an_entry_are_tried() {
+    let mut encoded = Vec::new();
+    for number in 0..2 * u8::try_from(TRIED_MAX).unwrap() {
+        put_encryption_key(b"key", &[number; 256], &[], &mut encoded);
+        put_encryption_key(b"nobody", &[number; 256], &[], &mut encoded);
+        put_encryption_key(b"key", &[number; 255], &[], &mut encoded);
+    }
+    let (_, param, sealed) = seal(&mut sealer(&["key"]), NOW, b"secret");
+    let mut opener = Opener::new(keys());
+    let open = open_counting(&mut opener, NOW, keys_of(&encoded), Some(&param), &sealed);
+    assert_eq!(open, (None, TRIED_MAX as usize));
+    opener.waits_for_none = true;
+    let open = opener.open(NOW, keys_of(&encoded), Some(&param), &sealed);
+    assert_eq!(open, Opening::Sealed);
+}
+
+#[test]
+fn who_waits_for_none_gets_what_is_known() {
+    let (encrypted, param, sealed) = seal(&mut sealer(&["key"]), NOW, b"secret");
+    let mut opener = Opener::new(keys());
+    opener.waits_for_none = true;
+    let opening = opener.open(NOW, keys_of(&encrypted), Some(&param), &sealed);
+    assert_eq!(opening, Opening::Sealed);
+    opener.waits_for_none = false;
+    assert!(open(&mut opener, NOW, keys_of(&encrypted), Some(&param), &sealed).is_some());
+    opener.waits_for_none = true;
+    let opening = opener.open(NOW, keys_of(&encrypted), Some(&param), &sealed);
+    assert_eq!(opening, Opening::Content(b"secret"));
 }
 
 #[test]
 fn what_is_broken_stays_closed() {
     let (encrypted, param, sealed) = seal(&mut sealer(&["key"]), NOW, b"secret");
     let mut opener = Opener::new(keys());
-    let mut open = |param: Option<&[u8]>, keys: &[u8], sealed: &[u8]| {
-        opener.open(NOW, keys_of(keys), param, sealed).is_some()
+    let mut opens = |param: Option<&[u8]>, keys: &[u8], sealed: &[u8]| {
+        open(&mut opener, NOW, keys_of(keys), param, sealed).is_some()
     };
-    assert!(open(Some(&param), &encrypted, &sealed));
-    assert!(!open(None, &encrypted, &sealed));
-    assert!(!open(Some(&param[1..]), &encrypted, &sealed));
-    assert!(!open(Some(&param), b"", &sealed));
-    assert!(!open(Some(&param), &encrypted, &sealed[..15]));
+    assert!(opens(Some(&param), &encrypted, &sealed));
+    assert!(!opens(None, &encrypted, &sealed));
+    assert!(!opens(Some(&param[1..]), &encrypted, &sealed));
+    assert!(!opens(Some(&param), b"", &sealed));
+    assert!(!opens(Some(&param), &encrypted, &sealed[..15]));
     for at in 0..sealed.len() {
         let mut broken = sealed.clone();
         broken[at] ^= 1;
-        assert!(!open(Some(&param), &encrypted, &broken));
+        assert!(!opens(Some(&param), &encrypted, &broken));
     }
     let mut other = encrypted.clone();
     *other.last_mut().unwrap() ^= 1;
-    assert!(!open(Some(&param), &other, &sealed));
+    assert!(!opens(Some(&param), &other, &sealed));
     // Whoever has no key gets nothing, and does nothing for it.
     let mut stranger = Opener::default();
-    assert!(
-        stranger
-            .open(NOW, keys_of(&encrypted), Some(&param), &sealed)
-            .is_none()
-    );
-    assert!(stranger.opened.is_empty());
+    let opening = stranger.open(NOW, keys_of(&encrypted), Some(&param), &sealed);
+    assert_eq!(opening, Opening::Sealed);
 }
 
 #[test]
@@ -118,10 +207,14 @@ fn so_many_data_keys_are_remembered() {
         value[248..].copy_from_slice(&number.to_be_bytes());
         let mut encoded = Vec::new();
         put_encryption_key(b"key", &value, &[], &mut encoded);
-        assert_eq!(
-            opener.open(now, keys_of(&encoded), Some(&[0; 12]), &[0; 16]),
-            None
+        let open = open(
+            &mut opener,
+            now,
+            keys_of(&encoded),
+            Some(&[0; 12]),
+            &[0; 16],
         );
+        assert_eq!(open, None);
         opener.opened.len()
     };
     for number in 0..3 {
@@ -208,20 +301,19 @@ fn we_open_what_java_sealed() {
         let metadata = crate::pulsar::consumer::encryption_of(stored.metadata).unwrap();
         let (param, size) = (metadata.param, metadata.uncompressed_bytes);
         let sealed = stored.payload;
-        let open = opener
-            .open(NOW, keys_of(stored.metadata), param, sealed)
-            .unwrap();
-        let open = space.decompress(compression, open, size).unwrap();
-        assert_eq!(open, content.as_bytes());
+        let opened = open(&mut opener, NOW, keys_of(stored.metadata), param, sealed).unwrap();
+        let content_here = space.decompress(compression, &opened, size).unwrap();
+        assert_eq!(content_here, content.as_bytes());
 
         let frame = captured(&format!("encrypted-batch-{name}"));
         let stored = Stored::parse(Frame::parse(&frame).unwrap().rest).unwrap();
         let metadata = crate::pulsar::consumer::encryption_of(stored.metadata).unwrap();
         assert_eq!(metadata.batch_size, Some(2));
         let (param, size) = (metadata.param, metadata.uncompressed_bytes);
-        let open = opener.open(NOW, keys_of(stored.metadata), param, stored.payload);
-        let open = space.decompress(compression, open.unwrap(), size).unwrap();
-        assert!(open.ends_with("two ".repeat(20).as_bytes()));
+        let sealed = stored.payload;
+        let opened = open(&mut opener, NOW, keys_of(stored.metadata), param, sealed).unwrap();
+        let batch = space.decompress(compression, &opened, size).unwrap();
+        assert!(batch.ends_with("two ".repeat(20).as_bytes()));
     }
     assert_eq!(
         opener.opened.len(),
@@ -234,7 +326,8 @@ proptest! {
     #[test]
     fn any_bytes_are_answered(keys: Vec<u8>, param: Vec<u8>, sealed: Vec<u8>) {
         let mut opener = Opener::new(EncryptionKeys::default());
-        prop_assert_eq!(opener.open(NOW, keys_of(&keys), Some(&param), &sealed), None);
+        let opening = opener.open(NOW, keys_of(&keys), Some(&param), &sealed);
+        prop_assert_eq!(opening, Opening::Sealed);
     }
 }
 

@@ -19,11 +19,22 @@ pub(super) fn message_again(consumer: u64, entry: u64, payload: &[u8], count: u6
     stored(consumer, (3, entry), payload, count)
 }
 
-fn stored(consumer: u64, (ledger, entry): (u64, u64), payload: &[u8], count: u64) -> Vec<u8> {
+fn stored(consumer: u64, at: (u64, u64), payload: &[u8], count: u64) -> Vec<u8> {
+    stored_with(consumer, at, (&[], payload), count)
+}
+
+/// A message with more metadata than it needs.
+pub(super) fn stored_with(
+    consumer: u64,
+    (ledger, entry): (u64, u64),
+    (more, payload): (&[u8], &[u8]),
+    count: u64,
+) -> Vec<u8> {
     let mut metadata = Vec::new();
     put_bytes(&mut metadata, 1, b"p");
     put_uint(&mut metadata, 2, entry);
     put_uint(&mut metadata, 3, 1_700_000_000_000);
+    metadata.extend_from_slice(more);
     let mut covered = Vec::new();
     covered.extend(u32::try_from(metadata.len()).unwrap().to_be_bytes());
     covered.extend([&metadata[..], payload].concat());

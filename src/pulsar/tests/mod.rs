@@ -7,6 +7,7 @@
 mod batching;
 mod consuming;
 mod dead_letters;
+mod decrypting;
 mod encrypting;
 mod fan_in;
 mod golden;
@@ -325,6 +326,18 @@ impl World {
         let spec = Spec::Consumer(spec.clone());
         let link = self.pulsar.open(self.now, session, &spec);
         let key = self.connect();
+        (link, key, self.subscribed(key))
+    }
+
+    /// Another one on a connection.
+    fn consumer_at(&mut self, key: ConnectionKey) -> (Link, u64) {
+        let session = self.session();
+        let spec = Spec::Consumer(consumer_spec());
+        let link = self.pulsar.open(self.now, session, &spec);
+        (link, self.subscribed(key))
+    }
+
+    fn subscribed(&mut self, key: ConnectionKey) -> u64 {
         self.locate(key);
         let asked: CommandSubscribe = self.sent_one(key, Kind::Subscribe).decode();
         let success = CommandSuccess {
@@ -333,7 +346,7 @@ impl World {
         self.answer(key, Kind::Success, &success);
         assert_eq!(self.told(), [Told::Opened]);
         self.sent_one(key, Kind::Flow);
-        (link, key, asked.consumer_id)
+        asked.consumer_id
     }
 
     fn publish(&mut self, link: Link, payload: &str) -> Result<(), PublishError> {
