@@ -1,58 +1,55 @@
 //! The bytes of an exchange and nothing else, for the bare relay: each answer's bytes are followed
 //! by a request's.
 
-use std::{
-    io::{self, Read, Write},
-    net::TcpStream,
-    sync::atomic::Ordering::Relaxed,
-};
+use crate::tally::Side;
 
-use crate::{
-    Common,
-    window::{Outcome, Progress, measure},
-};
-
-const READ_BYTES: usize = 256 * 1024;
-
-pub(crate) fn run(
-    common: &Common,
-    request: usize,
-    answer: usize,
-    window: usize,
-) -> io::Result<String> {
-    let address = common.address;
-    let connect = move |_| {
-        let stream = TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
-        Ok(stream)
-    };
-    measure(common, connect, move |stream, progress| {
-        exchange(stream, progress, request, answer, window)
-    })
+#[derive(Clone, Copy)]
+pub(crate) struct Bytes {
+    pub(crate) request: usize,
+    pub(crate) answer: usize,
+    /// Requests at the beginning.
+    pub(crate) window: usize,
+    answered: usize,
 }
 
-fn exchange(
-    mut stream: TcpStream,
-    progress: &Progress,
-    request: usize,
-    answer: usize,
-    window: usize,
-) -> io::Result<Outcome> {
-    let mut outcome = Outcome::default();
-    let (mut buffer, mut requests) = (vec![0; READ_BYTES], vec![b'r'; request * window]);
-    let mut answered = 0;
-    stream.write_all(&requests)?;
-    while !progress.stopped() {
-        match stream.read(&mut buffer)? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            read => answered += read,
+impl Bytes {
+    pub(crate) fn new(request: usize, answer: usize, window: usize) -> Self {
+        Self {
+            request,
+            answer: answer.max(1),
+            window,
+            answered: 0,
         }
-        let messages = answered / answer;
-        answered %= answer;
-        requests.resize(messages * request, b'r');
-        stream.write_all(&requests)?;
-        outcome.messages += messages as u64;
-        progress.done.fetch_add(messages as u64, Relaxed);
     }
-    Ok(outcome)
+
+    pub(crate) fn begin(&self, out: &mut Vec<u8>) {
+        out.resize(out.len() + self.request * self.window, b'r');
+    }
+
+    /// Takes `read` bytes and appends a request for each answer that is now whole.
+    pub(crate) fn take(&mut self, read: usize, side: &mut Side, out: &mut Vec<u8>) {
+        self.answered += read;
+        let messages = self.answered / self.answer;
+        self.answered %= self.answer;
+        out.resize(out.len() + messages * self.request, b'r');
+        side.total += messages as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_follows_each_whole_answer() {
+        let (mut side, mut out) = (Side::default(), Vec::new());
+        let mut bytes = Bytes::new(5, 10, 2);
+        bytes.begin(&mut out);
+        assert_eq!(out.len(), 10);
+        for (read, requests) in [(9, 2), (1, 3), (25, 5), (5, 6)] {
+            bytes.take(read, &mut side, &mut out);
+            assert_eq!(out.len(), requests * 5);
+        }
+        assert_eq!(side.total, 4);
+    }
 }

@@ -68,6 +68,33 @@ pub(crate) fn machine_us() -> io::Result<u64> {
     Ok(sum(busy) * TICK_US)
 }
 
+/// What a thread of this program had of a CPU, and how long it waited for one.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct ThreadTime {
+    pub(crate) ran_ns: u64,
+    pub(crate) waited_ns: u64,
+}
+
+impl ThreadTime {
+    /// Nothing where the kernel does not count it.
+    pub(crate) fn of(thread: i32) -> Self {
+        let stat = fs::read_to_string(format!("/proc/self/task/{thread}/schedstat"));
+        let stat = stat.unwrap_or_default();
+        let mut fields = stat.split_whitespace().flat_map(str::parse::<u64>);
+        Self {
+            ran_ns: fields.next().unwrap_or(0),
+            waited_ns: fields.next().unwrap_or(0),
+        }
+    }
+
+    pub(crate) fn since(self, before: Self) -> Self {
+        Self {
+            ran_ns: self.ran_ns.saturating_sub(before.ran_ns),
+            waited_ns: self.waited_ns.saturating_sub(before.waited_ns),
+        }
+    }
+}
+
 fn sum<'t>(numbers: impl Iterator<Item = &'t str>) -> u64 {
     numbers.flat_map(str::parse::<u64>).sum()
 }

@@ -3,15 +3,17 @@
 use std::ops::Range;
 
 use pulsar_ws_fast::codec::{
-    base64,
     mask::mask,
     protobuf::{Field, Reader},
 };
 
-use crate::shared::id_hash;
+use crate::{shared::id_hash, texts::decode_into};
 
+pub(crate) const CONTINUATION: u8 = 0;
 pub(crate) const TEXT: u8 = 1;
 pub(crate) const CLOSE: u8 = 8;
+pub(crate) const PING: u8 = 9;
+pub(crate) const PONG: u8 = 10;
 /// Beside the opcode: the message is compressed.
 pub(crate) const COMPRESSED: u8 = 0x40;
 
@@ -21,6 +23,8 @@ const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 /// A whole frame at the beginning of some bytes.
 pub(crate) struct Frame {
     pub(crate) opcode: u8,
+    /// The last one of its message.
+    pub(crate) last: bool,
     pub(crate) compressed: bool,
     /// The payload; the frame ends with it.
     pub(crate) payload: Range<usize>,
@@ -29,7 +33,7 @@ pub(crate) struct Frame {
 /// The frame at the beginning of `bytes`, once it is whole.
 pub(crate) fn next(bytes: &[u8]) -> Option<Frame> {
     let (first, second) = (*bytes.first()?, *bytes.get(1)?);
-    let (start, len) = match second & 0x7f {
+    let (start, len): (usize, usize) = match second & 0x7f {
         126 => {
             let len = bytes.get(2..4)?.try_into().ok()?;
             (4, usize::from(u16::from_be_bytes(len)))
@@ -40,10 +44,12 @@ pub(crate) fn next(bytes: &[u8]) -> Option<Frame> {
         }
         len => (2, usize::from(len)),
     };
-    (bytes.len() >= start + len).then_some(Frame {
+    let end = start.checked_add(len)?;
+    (bytes.len() >= end).then_some(Frame {
         opcode: first & 0x0f,
+        last: first & 0x80 != 0,
         compressed: first & COMPRESSED != 0,
-        payload: start..start + len,
+        payload: start..end,
     })
 }
 
@@ -78,8 +84,9 @@ pub(crate) fn field<'t>(text: &'t [u8], key: &[u8]) -> Option<&'t [u8]> {
 
 /// The hash of a message id as clients see it.
 pub(crate) fn hash_of(message_id: &[u8]) -> Option<u64> {
-    let bytes = base64::decode_vec(message_id).ok()?;
-    let mut fields = Reader::new(&bytes);
+    let mut bytes = [0; 64];
+    let len = decode_into(message_id, &mut bytes)?;
+    let mut fields = Reader::new(bytes.get(..len)?);
     let (mut ledger, mut entry) = (None, None);
     while let Some(field) = fields.next().ok()? {
         match field {
@@ -89,4 +96,40 @@ pub(crate) fn hash_of(message_id: &[u8]) -> Option<u64> {
         }
     }
     Some(id_hash(ledger?, entry?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_read_back_once_it_is_whole() {
+        for len in [0, 1, 125, 126, 65535, 65536] {
+            let mut out = Vec::new();
+            put(&mut out, TEXT, &vec![b'x'; len]);
+            // A server's frame is the same without a mask.
+            out[1] &= 0x7f;
+            let mask = out.len() - len - 4;
+            out.drain(mask..mask + 4);
+            let frame = next(&out).expect("whole");
+            assert_eq!(
+                (frame.opcode, frame.last, frame.compressed),
+                (TEXT, true, false)
+            );
+            assert_eq!(frame.payload, out.len() - len..out.len());
+            assert!(next(&out[..out.len() - 1]).is_none());
+        }
+        let endless = [&[0x81, 127][..], &[0xff; 8]].concat();
+        assert!(next(&endless).is_none());
+    }
+
+    #[test]
+    fn fields_and_ids_are_found_in_a_reply() {
+        let reply = br#"{"result":"ok","messageId":"CAMQADAA","context":"12"}"#;
+        assert_eq!(field(reply, b"\"context\":"), Some(&b"12"[..]));
+        assert_eq!(field(reply, b"\"absent\":"), None);
+        assert_eq!(hash_of(b"CAMQADAA"), Some(id_hash(3, 0)));
+        assert_eq!(hash_of(b"!"), None);
+        assert_eq!(hash_of(b""), None);
+    }
 }

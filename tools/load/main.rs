@@ -1,14 +1,14 @@
-//! A load client for WebSocket services of Pulsar: publishes, consumes and acknowledges, or holds
-//! idle producers, and tells as JSON what it did and what that cost others.
+//! A load generator for WebSocket services of Pulsar: publishes, consumes and acknowledges, both at once
+//! with the latency between them, or holds idle connections; and tells what was done, how long it took
+//! and what that cost others.
 //!
-//! Every client is one blocking thread that reads, answers everything that one read brought, and
-//! writes once. Message ids and contexts are checked and added up, so that they can be compared with
-//! what the null broker counted. The CPU time of the processes named by `--watch` is read at both
-//! edges of the measured window, and so is this one's: a load client that is busy all the time
-//! measures itself.
+//! A few threads, each an event loop over the sockets of its clients: a turn reads once, answers
+//! everything that this brought, sends what is due, and writes once. Message ids and contexts are checked and added up, so that they
+//! can be compared with what a broker counted. The CPU time of the processes named by `--watch` is read
+//! at both edges of the measured time, and so is this one's: a load client that is busy all the time
+//! measures itself, and says so.
 
 #![allow(
-    clippy::print_stdout,
     clippy::print_stderr,
     clippy::disallowed_methods,
     reason = "a tool of its own, not a part of the service: it speaks to a terminal and has a clock"
@@ -16,95 +16,54 @@
 
 mod bytes;
 mod client;
-mod consume;
+mod clock;
+mod consumer;
 mod cpu;
 mod deflate;
 mod frames;
+mod hdr_log;
 mod idle;
-mod publish;
-#[path = "../shared.rs"]
+mod json;
+mod modes;
+mod options;
+mod progress;
+mod publisher;
+mod result;
+mod run;
+mod schedule;
+#[path = "../shared/mod.rs"]
 mod shared;
+mod socket;
+mod tally;
+mod target;
+mod text;
+mod texts;
+mod tls;
+mod topic;
 mod window;
+mod worker;
 
-use std::{io, net::SocketAddr, process::ExitCode};
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
-use clap::{Args, Parser, Subcommand};
+use clap::Parser;
 
-use crate::cpu::Watched;
-
-/// Load for a WebSocket service of Pulsar.
-#[derive(Parser)]
-struct Arguments {
-    #[command(subcommand)]
-    load: Load,
-}
-
-#[derive(Subcommand)]
-enum Load {
-    /// Each client keeps so many publishes in flight.
-    Publish {
-        #[command(flatten)]
-        common: Common,
-        /// Publishes in flight of each client.
-        #[arg(long, default_value_t = 100)]
-        in_flight: u64,
-    },
-    /// Each client consumes a topic of its own and acknowledges every message.
-    Consume {
-        #[command(flatten)]
-        common: Common,
-    },
-    /// Opens producers one after the other and holds them; the memory of those watched is told.
-    Idle {
-        #[command(flatten)]
-        common: Common,
-    },
-    /// Bare bytes, no WebSocket: what the same exchange costs who only passes it on.
-    Bytes {
-        #[command(flatten)]
-        common: Common,
-        /// Bytes of what is sent for each message.
-        #[arg(long)]
-        request: usize,
-        /// Bytes of what comes for each message.
-        #[arg(long)]
-        answer: usize,
-        /// Requests at the beginning, of each client; 0 if the far end begins.
-        #[arg(long)]
-        window: usize,
-    },
-}
-
-/// What every kind of load takes.
-#[derive(Args, Clone)]
-struct Common {
-    /// The service.
-    #[arg(long)]
-    address: SocketAddr,
-    /// Connections.
-    #[arg(long, default_value_t = 4)]
-    clients: usize,
-    /// Size of a message before base64.
-    #[arg(long, default_value_t = 1024)]
-    payload_bytes: usize,
-    /// Speak permessage-deflate: publishes are compressed, acknowledgements are not.
-    #[arg(long)]
-    deflate: bool,
-    /// How long to run before measuring.
-    #[arg(long, default_value_t = 0.5)]
-    warm_seconds: f64,
-    /// How long to measure.
-    #[arg(long, default_value_t = 3.0)]
-    seconds: f64,
-    /// Processes whose CPU time and memory to tell.
-    #[arg(long, value_name = "NAME=PID", value_delimiter = ',')]
-    watch: Vec<Watched>,
-}
+use crate::{
+    bytes::Bytes,
+    modes::Mode,
+    options::{Arguments, Common, ConsumeOptions, Format, Load, MessageOptions, PaceOptions},
+    progress::Progress,
+};
 
 fn main() -> ExitCode {
+    // Ten thousand connections are ten thousand descriptors.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
     match run(Arguments::parse().load) {
-        Ok(json) => {
-            println!("{json}");
+        Ok(told) => {
+            // Whoever does not read it need not have it.
+            let _ = writeln!(io::stdout(), "{}", told.trim_end());
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -115,15 +74,78 @@ fn main() -> ExitCode {
 }
 
 fn run(load: Load) -> io::Result<String> {
-    match load {
-        Load::Publish { common, in_flight } => publish::run(&common, in_flight),
-        Load::Consume { common } => consume::run(&common),
-        Load::Idle { common } => idle::run(&common),
+    let (common, messages, pace, consume) = options_of(&load);
+    let mut progress = Progress::new(common.quiet)?;
+    let format = common.format;
+    if let Load::Idle {
+        mut common,
+        kind,
+        topics,
+    } = load
+    {
+        let held = idle::run(&mut common, kind, topics, &mut progress)?;
+        return Ok(match format {
+            Format::Json => held.json().to_string(),
+            Format::Text => held.text(),
+        });
+    }
+    let end_to_end = matches!(load, Load::EndToEnd { .. });
+    let mode = Mode::new(common, &messages, pace, consume, end_to_end)?;
+    let progress = &mut progress;
+    let (kind, result) = match load {
+        Load::Publish { .. } => mode.publish(progress),
+        Load::Consume { .. } | Load::Idle { .. } => mode.consume(progress),
+        Load::EndToEnd { .. } => mode.end_to_end(progress),
+        Load::Mixed {
+            consumers, idle, ..
+        } => mode.mixed(consumers, idle, progress),
         Load::Bytes {
-            common,
             request,
             answer,
             window,
-        } => bytes::run(&common, request, answer, window),
-    }
+            ..
+        } => mode.bytes(Bytes::new(request, answer, window), progress),
+    }?;
+    Ok(match format {
+        Format::Json => json::object(&kind, &result).to_string(),
+        Format::Text => text::page(&mode.what(&kind), &kind, &result),
+    })
+}
+
+/// What a kind of load does not have is left at its default.
+fn options_of(load: &Load) -> (Common, MessageOptions, PaceOptions, ConsumeOptions) {
+    let (mut with_messages, mut with_pace, mut with_consume) = Default::default();
+    let common = match load {
+        Load::Publish {
+            common,
+            messages,
+            pace,
+        } => {
+            (with_messages, with_pace) = (messages.clone(), pace.clone());
+            common
+        }
+        Load::Consume { common, consume } => {
+            with_consume = consume.clone();
+            common
+        }
+        Load::EndToEnd {
+            common,
+            messages,
+            pace,
+            consume,
+        }
+        | Load::Mixed {
+            common,
+            messages,
+            pace,
+            consume,
+            ..
+        } => {
+            (with_messages, with_pace, with_consume) =
+                (messages.clone(), pace.clone(), consume.clone());
+            common
+        }
+        Load::Idle { common, .. } | Load::Bytes { common, .. } => common,
+    };
+    (common.clone(), with_messages, with_pace, with_consume)
 }

@@ -1,124 +1,131 @@
-//! The measured window: what was done in it, and what it cost.
+//! What workers and the thread that measures share.
 
-use std::{
-    fmt::Write,
-    io,
-    sync::{
-        Arc, Barrier,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
-    },
-    thread,
-    time::{Duration, Instant},
+use std::sync::atomic::{
+    AtomicBool, AtomicU64, AtomicUsize,
+    Ordering::{Acquire, Relaxed, Release},
 };
 
-use crate::{
-    Common,
-    client::Traffic,
-    cpu::{Watched, machine_us},
-};
-
-/// What client threads and the measuring thread share.
-pub(crate) struct Progress {
-    /// Messages done.
-    pub(crate) done: AtomicU64,
-    stop: AtomicBool,
-    start: Barrier,
+/// The measured time. Its ends are known once all clients are connected.
+pub(crate) struct Window {
+    begin: AtomicU64,
+    end: AtomicU64,
 }
 
-impl Progress {
-    pub(crate) fn stopped(&self) -> bool {
-        self.stop.load(Relaxed)
+impl Window {
+    pub(crate) fn unknown() -> Self {
+        Self {
+            begin: AtomicU64::new(u64::MAX),
+            end: AtomicU64::new(u64::MAX),
+        }
+    }
+
+    pub(crate) fn set(&self, begin: u64, end: u64) {
+        self.end.store(end, Relaxed);
+        self.begin.store(begin, Relaxed);
+    }
+
+    /// Ends it before its time.
+    pub(crate) fn cut(&self, end: u64) {
+        self.end.fetch_min(end, Relaxed);
+    }
+
+    pub(crate) fn begin(&self) -> u64 {
+        self.begin.load(Relaxed)
+    }
+
+    pub(crate) fn end(&self) -> u64 {
+        self.end.load(Relaxed)
+    }
+
+    pub(crate) fn contains(&self, time: u64) -> bool {
+        self.begin() <= time && time < self.end()
     }
 }
 
-/// What a client tells at its end.
-#[derive(Default)]
-pub(crate) struct Outcome {
-    /// Messages that were confirmed, or acknowledged.
-    pub(crate) messages: u64,
-    /// Hashes of their ids, added up.
-    pub(crate) sum: u64,
-    /// Answers that were not as they must be.
-    pub(crate) wrong: u64,
-    /// Bytes that this took.
-    pub(crate) traffic: Traffic,
+/// Counts over all workers, added to once a turn.
+pub(crate) struct Shared {
+    pub(crate) window: Window,
+    /// Publishes that were answered, and those of them that were refused.
+    pub(crate) published: AtomicU64,
+    pub(crate) refused: AtomicU64,
+    pub(crate) delivered: AtomicU64,
+    /// Publishes without an answer; wraps around below zero.
+    in_flight: AtomicU64,
+    /// Workers that send no further publishes.
+    stopped: AtomicUsize,
+    finish: AtomicBool,
 }
 
-#[derive(Clone, Copy)]
-struct Snapshot {
-    at: Instant,
-    done: u64,
-    machine_us: u64,
+impl Shared {
+    pub(crate) fn new() -> Self {
+        Self {
+            window: Window::unknown(),
+            published: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            delivered: AtomicU64::new(0),
+            in_flight: AtomicU64::new(0),
+            stopped: AtomicUsize::new(0),
+            finish: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn change_in_flight(&self, before: u64, after: u64) {
+        if before != after {
+            self.in_flight
+                .fetch_add(after.wrapping_sub(before), Relaxed);
+        }
+    }
+
+    /// This worker sends nothing more, and has counted what is in flight.
+    pub(crate) fn stop(&self) {
+        self.stopped.fetch_add(1, Release);
+    }
+
+    /// Whether all of `workers` have stopped, and everything is answered.
+    pub(crate) fn drained(&self, workers: usize) -> bool {
+        self.stopped.load(Acquire) == workers && self.in_flight.load(Relaxed) == 0
+    }
+
+    /// Tells workers to close their clients.
+    pub(crate) fn finish(&self) {
+        self.finish.store(true, Release);
+    }
+
+    pub(crate) fn finished(&self) -> bool {
+        self.finish.load(Acquire)
+    }
+
+    /// Messages that came through, in either direction.
+    pub(crate) fn done(&self) -> u64 {
+        self.published.load(Relaxed) + self.delivered.load(Relaxed)
+    }
 }
 
-/// Runs `client` on a thread for each client once all are connected, and measures.
-pub(crate) fn measure<C: Send + 'static>(
-    common: &Common,
-    connect: impl Fn(usize) -> io::Result<C>,
-    client: impl Fn(C, &Progress) -> io::Result<Outcome> + Clone + Send + 'static,
-) -> io::Result<String> {
-    let progress = Arc::new(Progress {
-        done: AtomicU64::new(0),
-        stop: AtomicBool::new(false),
-        start: Barrier::new(common.clients + 1),
-    });
-    let mut threads = Vec::new();
-    for index in 0..common.clients {
-        let (connected, progress, client) = (connect(index)?, progress.clone(), client.clone());
-        threads.push(thread::spawn(move || {
-            progress.start.wait();
-            client(connected, &progress)
-        }));
-    }
-    progress.start.wait();
-    thread::sleep(Duration::from_secs_f64(common.warm_seconds));
-    let mut watched = common.watch.clone();
-    watched.push(Watched::this_process());
-    let (before, cpu_before) = snapshot(&progress, &watched)?;
-    thread::sleep(Duration::from_secs_f64(common.seconds));
-    let (after, cpu_after) = snapshot(&progress, &watched)?;
-    progress.stop.store(true, Relaxed);
-    let mut total = Outcome::default();
-    for thread in threads {
-        let outcome = thread
-            .join()
-            .map_err(|_| io::Error::other("a client panicked"))??;
-        total.messages += outcome.messages;
-        total.sum = total.sum.wrapping_add(outcome.sum);
-        total.wrong += outcome.wrong;
-        total.traffic.sent += outcome.traffic.sent;
-        total.traffic.received += outcome.traffic.received;
-    }
-    let mut json = format!(
-        r#"{{"total":{},"sum":"{:016x}","wrong":{},"bytes_sent":{},"bytes_received":{},"messages":{},"seconds":{:.4},"machine_us":{},"cpu_us":{{"#,
-        total.messages,
-        total.sum,
-        total.wrong,
-        total.traffic.sent,
-        total.traffic.received,
-        after.done - before.done,
-        (after.at - before.at).as_secs_f64(),
-        after.machine_us - before.machine_us,
-    );
-    for (index, process) in watched.iter().enumerate() {
-        let comma = if index == 0 { "" } else { "," };
-        let used = cpu_after[index] - cpu_before[index];
-        // Writing to a string can't fail.
-        let _ = write!(json, r#"{comma}"{}":{used}"#, process.name);
-    }
-    json.push_str("}}");
-    Ok(json)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn snapshot(progress: &Progress, watched: &[Watched]) -> io::Result<(Snapshot, Vec<u64>)> {
-    let cpu = watched
-        .iter()
-        .map(Watched::cpu_us)
-        .collect::<io::Result<_>>()?;
-    let snapshot = Snapshot {
-        at: Instant::now(),
-        done: progress.done.load(Relaxed),
-        machine_us: machine_us()?,
-    };
-    Ok((snapshot, cpu))
+    #[test]
+    fn nothing_is_in_the_window_before_its_ends_are_known() {
+        let window = Window::unknown();
+        assert!(!window.contains(0) && !window.contains(u64::MAX));
+        window.set(10, 20);
+        let inside: Vec<u64> = (0..30).filter(|time| window.contains(*time)).collect();
+        assert_eq!(inside, (10..20).collect::<Vec<_>>());
+        window.cut(15);
+        window.cut(18);
+        assert_eq!(window.end(), 15);
+    }
+
+    #[test]
+    fn a_run_is_drained_when_all_have_stopped_and_nothing_is_in_flight() {
+        let shared = Shared::new();
+        shared.change_in_flight(0, 3);
+        shared.stop();
+        assert!(!shared.drained(1));
+        shared.change_in_flight(3, 1);
+        shared.change_in_flight(1, 0);
+        assert!(shared.drained(1));
+        assert!(!shared.drained(2));
+    }
 }

@@ -21,7 +21,7 @@ mod consumers;
 mod delayed;
 mod mirror;
 mod peer;
-#[path = "../shared.rs"]
+#[path = "../shared/mod.rs"]
 mod shared;
 mod stats;
 

@@ -30,7 +30,7 @@ use crate::{
     answers,
     consumers::{ack, flow},
     delayed::Writer,
-    shared::{id_hash, payload},
+    shared::{id_hash, payloads::Payloads, sizes::Sizes},
     stats::{Stats, Turn},
 };
 
@@ -52,7 +52,7 @@ pub(crate) struct Peer {
     stats: Arc<Stats>,
     turn: Turn,
     /// The payload that publishes should have.
-    payload: Vec<u8>,
+    payloads: Payloads,
     /// What each delivery holds.
     stored: Vec<u8>,
     /// The next message id of each.
@@ -67,7 +67,7 @@ impl Peer {
         payload_bytes: usize,
         stats: Arc<Stats>,
     ) -> io::Result<Self> {
-        let payload = payload(payload_bytes);
+        let payloads = Payloads::new(Sizes::Fixed(payload_bytes));
         Ok(Self {
             writer: Writer::new(stream.try_clone()?, delay),
             url: format!("pulsar://{}", stream.local_addr()?),
@@ -75,8 +75,8 @@ impl Peer {
             out: Vec::new(),
             stats,
             turn: Turn::default(),
-            stored: answers::stored(&payload),
-            payload,
+            stored: answers::stored(payloads.of(payload_bytes)),
+            payloads,
             producers: HashMap::new(),
             consumers: HashMap::new(),
         })
@@ -137,7 +137,8 @@ impl Peer {
         };
         let id = (*ledger, *entry);
         *entry += 1;
-        if Stored::parse(frame.rest).is_none_or(|stored| stored.payload != self.payload) {
+        if Stored::parse(frame.rest).is_none_or(|stored| !expected(&self.payloads, stored.payload))
+        {
             self.turn.broken += 1;
         }
         self.turn.receipts += 1;
@@ -276,4 +277,9 @@ fn next_ledger() -> (u64, u64) {
 
 fn decode<M: Message + Default>(body: &[u8]) -> io::Result<M> {
     M::decode(body).map_err(io::Error::other)
+}
+
+/// Whether a payload is one of those that the load client publishes.
+fn expected(payloads: &Payloads, payload: &[u8]) -> bool {
+    payloads.sizes().contain(payload.len()) && payloads.of(payload.len()) == payload
 }
