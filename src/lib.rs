@@ -12,7 +12,8 @@
 //! One [`shard::Shard`] per core owns every client, session and broker connection of that core. It
 //! is synchronous and deterministic: no lock, no `await`, no clock, no descriptor. All IO stands
 //! outside, in [`runtime`]. The modules below stand in the order in which a byte travels;
-//! `scripts/check-layers` holds each to what it may know.
+//! `scripts/check-layers` holds each to what it may know. Aside stands [`host`], which looks at the
+//! machine before anything runs.
 //!
 //! # Invariants
 //!
@@ -50,3 +51,5 @@ pub mod pulsar;
 pub mod timer;
 
 pub mod metrics;
+
+pub mod host;

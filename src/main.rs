@@ -4,7 +4,7 @@
 //! | code | meaning |
 //! |---|---|
 //! | 0 | ended on SIGTERM or SIGINT, everything finished |
-//! | 1 | the drain took longer than it may; what was left is lost |
+//! | 1 | the drain took longer than it may; what was left is lost. `--check-host` found a problem |
 //! | 2 | the command line is wrong |
 //! | 69 | the port is taken, or the address is not this machine's |
 //! | 70 | a shard ended before its time (a bug); a panic ends the process by SIGABRT |
@@ -13,11 +13,18 @@
 //! | 78 | the configuration is wrong, or asks for what is not built |
 //! | 128+n | ended at once by a second signal n |
 
-use std::{io::Write, net::IpAddr, num::NonZeroUsize, path::PathBuf, process::ExitCode};
+use std::{
+    io::Write,
+    net::IpAddr,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::Parser;
 use pulsar_ws_fast::{
     config::{Config, Driver, LogFormat, Overrides, Settings, cpu_list},
+    host::{self, Plan},
     runtime::{self, Ended},
 };
 use tracing_subscriber::{
@@ -42,6 +49,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 static ALLOCATOR: allocations::Counting = allocations::Counting::new();
 
 const EXIT_DRAIN_TIMED_OUT: u8 = 1;
+const EXIT_HOST_PROBLEM: u8 = 1;
 const EXIT_SOFTWARE: u8 = 70;
 const EXIT_OS: u8 = 71;
 const EXIT_CONFIG: u8 = 78;
@@ -86,6 +94,20 @@ struct Arguments {
     /// Print each value with where it was set, secrets hidden, and exit.
     #[arg(long)]
     print_config: bool,
+    /// Say what of this machine is right for the service as it would start now, what to change, why
+    /// and how, and exit: with 0, or with 1 if there is a problem. Changes nothing and needs no
+    /// privilege; run it as the user, and in the container or unit, that the service runs in.
+    #[arg(long, conflicts_with_all = ["print_config", "check_config"])]
+    check_host: bool,
+    /// How --check-host tells it.
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        value_enum,
+        default_value = "text",
+        requires = "check_host"
+    )]
+    format: ReportFormat,
     /// What to log: off, error, warn, info, debug or trace, and others for some targets, as
     /// info,access=off; `access` tells of each handshake and close.
     #[arg(long, value_name = "LEVEL[,TARGET=LEVEL]", default_value = "info", value_parser = log_levels)]
@@ -101,6 +123,13 @@ enum DriverName {
     #[value(name = "io_uring")]
     IoUring,
     Epoll,
+}
+
+/// How a report is printed.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum ReportFormat {
+    Text,
+    Json,
 }
 
 /// A list as one value.
@@ -157,6 +186,9 @@ fn main() -> ExitCode {
         print("ok\n");
         return ExitCode::SUCCESS;
     }
+    if arguments.check_host {
+        return check_host(&config, arguments.format);
+    }
     let Ok(log) = Log::start() else {
         return ExitCode::from(EXIT_OS);
     };
@@ -182,6 +214,31 @@ fn main() -> ExitCode {
             ExitCode::from(u8::try_from(128 + signal).unwrap_or(EXIT_SOFTWARE))
         }
         Err(error) => refuse(error.exit_code(), &error),
+    }
+}
+
+/// Prints what of this machine fits the service, and what does not.
+fn check_host(config: &Config, format: ReportFormat) -> ExitCode {
+    let layout = runtime::layout(config);
+    // Also where epoll is asked for: the report tells whether that is needed.
+    let rings = runtime::try_rings(Driver::IoUring, layout.len());
+    let plan = Plan {
+        config,
+        layout: &layout,
+        rings: rings.map_err(|error| error.to_string()),
+    };
+    let report = host::check(Path::new("/"), &plan);
+    match format {
+        // Colours go where somebody sees them, and NO_COLOR is not set.
+        ReportFormat::Text => {
+            let _ = anstream::stdout().write_all(report.text().as_bytes());
+        }
+        ReportFormat::Json => print(&report.json()),
+    }
+    if report.has_problem() {
+        ExitCode::from(EXIT_HOST_PROBLEM)
+    } else {
+        ExitCode::SUCCESS
     }
 }
 

@@ -222,6 +222,32 @@ fn the_configuration_is_printed_with_its_origins_and_without_secrets() {
     assert_eq!(run(&["--print-config"], &[]).0, Some(0));
 }
 
+/// What is wrong depends on this machine; that clients need descriptors doesn't.
+#[test]
+fn the_host_is_checked_against_the_configuration() {
+    let problems = |clients: &str| -> Vec<String> {
+        let arguments = ["--check-host", "--format", "json", "--cores", "1"];
+        let environment = [("maxHttpServerConnections", clients)];
+        let (code, output, error) = run(&arguments, &environment);
+        assert_eq!(error, "");
+        let report: serde_json::Value = serde_json::from_str(&output).unwrap();
+        let findings = report["findings"].as_array().unwrap();
+        let bad = findings.iter().filter(|f| f["level"] == "problem");
+        let names: Vec<String> = bad.map(|f| f["name"].to_string()).collect();
+        assert_eq!(report["counts"]["problem"], names.len());
+        assert_eq!(code, Some(i32::from(!names.is_empty())));
+        names
+    };
+    let descriptors = "\"a process's most\"".to_owned();
+    assert!(!problems("100").contains(&descriptors));
+    assert!(problems("2147483647").contains(&descriptors));
+
+    let (_, output, _) = run(&["--check-host"], &[]);
+    assert!(output.starts_with("io_uring\n  "), "{output}");
+    assert!(!output.contains('\u{1b}'), "colours, and no terminal");
+    assert_eq!(run(&["--format", "json"], &[]).0, Some(2));
+}
+
 #[test]
 fn epoll_serves_too_and_says_that_it_costs() {
     let mut service = Service::start(&["--port", "0", "--driver", "epoll"]);

@@ -5,7 +5,8 @@ use std::{fs, num::NonZeroUsize};
 use crate::config::{Config, cpu_list};
 
 /// One entry a shard: the CPU it is pinned to, or `None` where the kernel may move it.
-pub(super) fn layout(config: &Config) -> Vec<Option<usize>> {
+#[must_use]
+pub fn layout(config: &Config) -> Vec<Option<usize>> {
     let parallelism = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     lay_out(config, &allowed(), parallelism)
 }

@@ -37,6 +37,7 @@ use signal_hook::{
     iterator::Signals,
 };
 
+pub use cpus::layout;
 pub use error::StartError;
 
 use self::{
@@ -105,6 +106,19 @@ pub fn run(config: Config) -> Result<Ended, StartError> {
     Ok(running.wait_drained(drain_timeout))
 }
 
+/// Makes a ring for each of so many shards, all at a time, and gives them back.
+///
+/// # Errors
+/// The kernel gives none, or not as many.
+pub fn try_rings(driver: Driver, shards: usize) -> Result<(), StartError> {
+    let mut rings = Vec::new();
+    for shard in 0..shards {
+        let ring = ring::Ring::build(driver);
+        rings.push(ring.map_err(|error| StartError::ring(shard, &error))?);
+    }
+    Ok(())
+}
+
 /// A service that has started.
 pub struct Running {
     address: SocketAddr,
@@ -126,7 +140,7 @@ impl Running {
     /// # Errors
     /// The port is taken, the kernel gives no ring, or a CPU is not to be had.
     pub fn start(config: Config) -> Result<Self, StartError> {
-        let layout = cpus::layout(&config);
+        let layout = layout(&config);
         let config = Arc::new(config);
         let sockets = listener::bind(config.bind, config.port, layout.len(), config.takeover)?;
         let control = Control::start(&config)
