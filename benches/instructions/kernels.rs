@@ -190,7 +190,6 @@ fn receipts(cases: &Cases) {
             message_id: Some(MessageIdData {
                 ledger_id: 1234,
                 entry_id: sequence_id,
-                partition: Some(-1),
                 ..MessageIdData::default()
             }),
             highest_sequence_id: Some(u64::MAX),

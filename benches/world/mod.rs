@@ -192,10 +192,10 @@ fn answer(command: &proto::BaseCommand) -> Option<proto::BaseCommand> {
             message_id: Some(proto::MessageIdData {
                 ledger_id: 1234,
                 entry_id: sent.sequence_id,
-                partition: Some(-1),
                 ..Default::default()
             }),
-            highest_sequence_id: sent.highest_sequence_id,
+            // -1 unless it was a batch.
+            highest_sequence_id: Some(sent.highest_sequence_id.unwrap_or(u64::MAX)),
         });
     } else {
         let asked = command.subscribe.as_ref()?;

@@ -135,9 +135,10 @@ impl std::error::Error for ProtobufError {}
 /// After an error the reader stays where the broken field began, and every further call gives the same error.
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
-    message: &'a [u8],
-    /// At most the length of `message`; always between two fields.
-    position: usize,
+    /// What was not read yet; begins between two fields.
+    rest: &'a [u8],
+    /// Of the whole message.
+    len: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -145,15 +146,15 @@ impl<'a> Reader<'a> {
     #[must_use]
     pub fn new(message: &'a [u8]) -> Self {
         Self {
-            message,
-            position: 0,
+            rest: message,
+            len: message.len(),
         }
     }
 
     /// How many bytes of the message the fields given out so far took, tags included.
     #[must_use]
     pub fn position(&self) -> usize {
-        self.position
+        self.len - self.rest.len()
     }
 
     /// The next field with its number, or `None` at the end of the message.
@@ -161,8 +162,9 @@ impl<'a> Reader<'a> {
         clippy::should_implement_trait,
         reason = "a fallible pull: `?` on each call reads better than an iterator of results"
     )]
+    #[inline(always)]
     pub fn next(&mut self) -> Result<Option<(u32, Field<'a>)>, ProtobufError> {
-        let mut rest = self.message.get(self.position..).unwrap_or_default();
+        let mut rest = self.rest;
         if rest.is_empty() {
             return Ok(None);
         }
@@ -183,7 +185,7 @@ impl<'a> Reader<'a> {
             5 => Field::Fixed32(u32::from_le_bytes(take_array(&mut rest)?)),
             other => return Err(ProtobufError::UnsupportedWireType(other)),
         };
-        self.position = self.message.len() - rest.len();
+        self.rest = rest;
         Ok(Some((number, field)))
     }
 }
@@ -196,24 +198,60 @@ fn take_array<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], ProtobufError
     Ok(*array)
 }
 
+/// Tags, sizes and most numbers are one byte.
+#[inline]
 fn take_varint(rest: &mut &[u8]) -> Result<u64, ProtobufError> {
-    let mut value = 0;
-    for (i, &byte) in rest.iter().take(MAX_VARINT_LEN).enumerate() {
-        value |= u64::from(byte & 0x7f) << (7 * i);
-        if byte < 0x80 {
-            // The tenth byte holds the 64th bit alone.
-            if i == MAX_VARINT_LEN - 1 && byte > 1 {
-                return Err(ProtobufError::OverlongVarint);
-            }
-            *rest = rest.get(i + 1..).unwrap_or_default();
-            return Ok(value);
+    match *rest {
+        [byte @ ..0x80, after @ ..] => {
+            *rest = after;
+            Ok(u64::from(*byte))
+        }
+        _ => {
+            let (value, len) = long_varint(rest)?;
+            *rest = rest.get(len..).unwrap_or_default();
+            Ok(value)
         }
     }
-    if rest.len() < MAX_VARINT_LEN {
-        Err(ProtobufError::Truncated)
-    } else {
-        Err(ProtobufError::OverlongVarint)
+}
+
+/// A varint and its length, eight bytes at once where there are as many.
+#[inline(never)]
+fn long_varint(bytes: &[u8]) -> Result<(u64, usize), ProtobufError> {
+    const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
+    if let Some((word, after)) = bytes.split_first_chunk::<8>() {
+        let word = u64::from_le_bytes(*word);
+        let ends = !word & HIGH;
+        if ends != 0 {
+            let len = ends.trailing_zeros() as usize / 8 + 1;
+            return Ok((join_sevens(word & (ends ^ (ends - 1))), len));
+        }
+        // The tenth byte holds the 64th bit alone.
+        return match *after {
+            [ninth @ ..0x80, ..] => Ok((join_sevens(word) | u64::from(ninth) << 56, 9)),
+            [ninth, tenth @ ..2, ..] => {
+                let high = u64::from(ninth & 0x7f) << 56 | u64::from(tenth) << 63;
+                Ok((join_sevens(word) | high, 10))
+            }
+            [_, _, ..] => Err(ProtobufError::OverlongVarint),
+            _ => Err(ProtobufError::Truncated),
+        };
     }
+    let mut value = 0;
+    for (i, &byte) in bytes.iter().enumerate() {
+        value |= u64::from(byte & 0x7f) << (7 * i);
+        if byte < 0x80 {
+            return Ok((value, i + 1));
+        }
+    }
+    Err(ProtobufError::Truncated)
+}
+
+/// The low seven bits of each byte, the first byte's lowest.
+const fn join_sevens(word: u64) -> u64 {
+    let sevens = word & 0x7f7f_7f7f_7f7f_7f7f;
+    let pairs = sevens & 0x007f_007f_007f_007f | (sevens & 0x7f00_7f00_7f00_7f00) >> 1;
+    let fours = pairs & 0x0000_3fff_0000_3fff | (pairs & 0x3fff_0000_3fff_0000) >> 2;
+    fours & 0x0fff_ffff | (fours & 0x0fff_ffff_0000_0000) >> 4
 }
 
 #[cfg(test)]
@@ -337,7 +375,33 @@ mod tests {
         }
     }
 
+    /// The format's description, one byte at a time.
+    fn varint_by_bytes(bytes: &[u8]) -> Result<(u64, usize), ProtobufError> {
+        let mut value = 0;
+        for (i, &byte) in bytes.iter().take(MAX_VARINT_LEN).enumerate() {
+            if i == MAX_VARINT_LEN - 1 && byte > 1 {
+                return Err(ProtobufError::OverlongVarint);
+            }
+            value |= u64::from(byte & 0x7f) << (7 * i);
+            if byte < 0x80 {
+                return Ok((value, i + 1));
+            }
+        }
+        Err(ProtobufError::Truncated)
+    }
+
     proptest! {
+        #[test]
+        fn varints_equal_the_scalar_twin(
+            head in prop::collection::vec(0x80u8..=0xff, 0..12), tail in prop::collection::vec(any::<u8>(), 0..12)
+        ) {
+            let bytes = [head, tail].concat();
+            let mut rest = &bytes[..];
+            let value = take_varint(&mut rest);
+            let expected = varint_by_bytes(&bytes);
+            prop_assert_eq!(value.map(|value| (value, bytes.len() - rest.len())), expected);
+        }
+
         #[test]
         fn reads_what_it_writes(fields: Vec<(u32, Option<u64>, Vec<u8>)>) {
             let mut out = BytesMut::new();
