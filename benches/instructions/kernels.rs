@@ -247,6 +247,7 @@ fn delivery(cases: &Cases, name: &str, size: usize) {
         redelivery_count: 0,
         encryption: None,
         key: None,
+        arrived: Default::default(),
     };
     let event = Event::Delivery(&delivery);
     write_event(
