@@ -80,7 +80,7 @@ def test_known_traffic_is_counted(own, topic):
         assert {producer.json()["result"] for _ in range(20)} == {"ok"}
         assert {batching.json()["result"] for _ in range(20)} == {"ok"}
         producer.send({"payload": "!"})
-        assert producer.json()["errorCode"] == 2
+        assert producer.json()["result"].startswith("send-error:")
         for delivery in consumer.several(40):
             consumer.ack(delivery)
         consumer.send({"type": "isEndOfTopic"})
@@ -93,14 +93,14 @@ def test_known_traffic_is_counted(own, topic):
         "sessions/producer": 2, "sessions/consumer": 1, "sessions/reader": 0,
         "publish_latency_seconds_count": 40, "delivery_latency_seconds_count": 40,
         "broker_round_trip_seconds_count": 22, "stored_entry_messages_count": 22, "stored_entry_messages_sum": 40,
-        "stored_entry_messages_bucket/1.0": 20, "stored_entry_messages_bucket/8.0": 20,
-        "stored_entry_messages_bucket/16.0": 22, "received_entry_messages_count": 22, "received_entry_messages_sum": 40,
+        "stored_entry_messages_bucket/1": 20, "stored_entry_messages_bucket/8": 20,
+        "stored_entry_messages_bucket/16": 22, "received_entry_messages_count": 22, "received_entry_messages_sum": 40,
         "turn_client_messages_sum": 82, "publishes_in_flight_bytes": 0, "held_deliveries_bytes": 0,
     }
     assert {name: open_[name] for name in expected} == expected
     assert 0 < open_["broker_round_trip_seconds_sum"] <= open_["publish_latency_seconds_sum"] < 40 * 60
     assert open_["turn_seconds_count"] > before["turn_seconds_count"]
-    assert open_["client_received_bytes_total"] > 40 * 134 and open_["client_sent_bytes_total"] > 40 * 134
+    assert open_["client_received_bytes_total"] > 4000 and open_["client_sent_bytes_total"] > 4000
     assert open_["broker_sent_bytes_total"] > 4000 and open_["broker_received_bytes_total"] > 4000
     assert open_["broker_connections"] >= 1
     ended = sums(own)
