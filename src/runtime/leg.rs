@@ -24,6 +24,8 @@ pub(super) trait Leg: slotmap::Key + 'static {
     fn handle_bytes(self, shard: &mut Shard, now: Now, bytes: &mut [u8]);
     fn handle_progress(self, shard: &mut Shard, now: Now);
     fn handle_written(self, shard: &mut Shard, now: Now, outbox: Self::Outbox);
+    /// The peer says nothing more. Whether there is something to be written yet.
+    fn handle_ended(self, shard: &mut Shard, now: Now) -> bool;
     fn handle_closed(self, shard: &mut Shard, now: Now, reason: &str);
 }
 
@@ -58,6 +60,10 @@ impl Leg for SessionKey {
         shard.handle_client_written(now, self, outbox);
     }
 
+    fn handle_ended(self, shard: &mut Shard, now: Now) -> bool {
+        shard.handle_client_ended(now, self)
+    }
+
     fn handle_closed(self, shard: &mut Shard, now: Now, reason: &str) {
         shard.handle_client_closed(now, self, reason);
     }
@@ -90,6 +96,10 @@ impl Leg for ConnectionKey {
     fn handle_progress(self, _: &mut Shard, _: Now) {}
 
     fn handle_written(self, _: &mut Shard, _: Now, _: Bytes) {}
+
+    fn handle_ended(self, _: &mut Shard, _: Now) -> bool {
+        false
+    }
 
     fn handle_closed(self, shard: &mut Shard, now: Now, reason: &str) {
         shard.handle_disconnected(now, self, reason);

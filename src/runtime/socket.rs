@@ -152,6 +152,7 @@ fn read<L: Leg>(
             }
             L::buffers(&core).give(buffer);
             match result {
+                Ok(0) if ended(&core, key, &socket) => return,
                 Ok(0) => break "closed by the peer".to_owned(),
                 Ok(_) => {}
                 Err(error) => break error.to_string(),
@@ -274,6 +275,17 @@ impl<L: Leg> Writer<L> {
     fn end(self) -> Rc<Socket<L::Outbox>> {
         self.socket
     }
+}
+
+/// Tells the shard that the peer says nothing more. Whether the socket is kept all the same, to be written to.
+fn ended<L: Leg>(core: &Rc<Core>, key: L, socket: &Socket<L::Outbox>) -> bool {
+    let mut kept = false;
+    if socket.phase.get() == Phase::Open {
+        socket.peer_ended.set(true);
+        core.enter(|shard, now| kept = key.handle_ended(shard, now));
+        socket.writer.notify();
+    }
+    kept
 }
 
 /// Tells the shard, once, that a socket which it still knows is gone.

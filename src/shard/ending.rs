@@ -29,6 +29,24 @@ impl Shard {
         }
     }
 
+    /// A client that says nothing more is told that its session ends, or gets the answer it asked for.
+    /// One whose handshake is on its way would have no use for a session.
+    pub(super) fn end_client(&mut self, now: Now, key: SessionKey) -> bool {
+        let Some(client) = self.clients.get_mut(key) else {
+            return false;
+        };
+        match &mut client.phase {
+            Phase::Head | Phase::Opening(_) => false,
+            Phase::Asking(_) => true,
+            Phase::Open(open) => {
+                let out = &mut client.outbox.bytes;
+                open.ws.close(out, close_code::GOING_AWAY, "");
+                self.finish(now, key);
+                true
+            }
+        }
+    }
+
     /// Gives back what a removed client held.
     pub(super) fn release(&mut self, now: Now, client: Client) {
         self.access_log.ended(now.mono, &client);

@@ -174,6 +174,14 @@ impl Shard {
         self.settle(now);
     }
 
+    /// The client says nothing more, but may listen yet. Whether it is to be told something: if not,
+    /// [`handle_client_closed`](Self::handle_client_closed) follows.
+    pub fn handle_client_ended(&mut self, now: Now, client: SessionKey) -> bool {
+        let told = self.end_client(now, client);
+        self.settle(now);
+        told
+    }
+
     /// The client's socket ended or failed. The key is forgotten.
     pub fn handle_client_closed(&mut self, now: Now, client: SessionKey, reason: &str) {
         if let Some(gone) = self.clients.remove(client) {

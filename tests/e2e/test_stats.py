@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import time
 from pathlib import Path
 
 import pytest
 
 from harness.client import PATIENCE
+from harness.raw import Stream
 
 ROOTS = ["/admin/proxy-stats", "/admin/v2/proxy-stats"]
 NAMES = [
@@ -139,6 +141,15 @@ def test_methods_and_forms(service, path):
         assert (refused.body == b"") == (method != "POST")
     assert Answer(service.port, path, Accept="text/plain").status == 406
     assert Answer(service.port, path, Accept="text/html, */*;q=0.1").status == 200
+
+
+@pytest.mark.parametrize("path", ["/admin/v2/proxy-stats/stats", "/status.html"])
+def test_a_client_that_shuts_its_side_gets_its_answer(service, path):
+    """As `printf … | nc -N` does: statistics of all cores took longer than the end of the client's side."""
+    with Stream(service.port) as stream:
+        stream.ask(path, "GET", {}, "1.1")
+        stream.socket.shutdown(socket.SHUT_WR)
+        assert stream.answer().status in ((200,) if path.endswith("stats") else (404, 503))
 
 
 def public_default(service) -> dict:

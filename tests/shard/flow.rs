@@ -404,3 +404,12 @@ fn one_message_larger_than_the_bound_for_all_is_let_in() {
     assert!(world.finished.is_empty());
     assert_eq!(world.sends.len(), 1);
 }
+
+#[test]
+fn a_client_that_says_nothing_more_is_told_that_its_session_ends() {
+    let mut world = World::new(Config::default());
+    let client = world.open(PRODUCER);
+    assert!(world.ended(client));
+    assert_eq!(world.closed(client), (1001, String::new()));
+    assert_eq!(world.closes, 1);
+}

@@ -130,6 +130,16 @@ fn a_client_waits_for_the_answer_of_all_shards() {
 }
 
 #[test]
+fn a_client_that_says_nothing_more_gets_its_answer() {
+    let mut world = World::new(Config::default());
+    let client = ask(&mut world, &format!("GET {STATS}"));
+    assert!(world.ended(client));
+    world.survey(client, Survey::Text(b"{}".to_vec()));
+    assert!(told(&world, client).ends_with("\r\n\r\n{}"));
+    assert!(!world.ended(client));
+}
+
+#[test]
 fn questions_are_bounded_also_of_clients_that_leave() {
     let mut world = World::new(Config::default());
     for _ in 0..8 {

@@ -149,6 +149,13 @@ impl World {
         self.turn();
     }
 
+    /// The client says nothing more; whether it is still told something.
+    pub(crate) fn ended(&mut self, client: SessionKey) -> bool {
+        let told = self.shard.handle_client_ended(self.now, client);
+        self.turn();
+        told
+    }
+
     /// What this shard says to a question.
     pub(crate) fn question(&mut self, question: &Question) -> Part {
         self.shard.handle_question(self.now, question)
