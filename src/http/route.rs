@@ -75,7 +75,7 @@ const TOPIC_PIECE: usize = 7;
 pub fn mount(target: &str) -> Result<Mount<'_>, Refusal> {
     let (path, query) = split_target(target);
     if !escapes_are_whole(path) || path.contains("%00") {
-        return Err(Refusal::new(400, "Bad Message").at(path));
+        return Err(Refusal::new(400, "Bad Request").at(path));
     }
     for (context, api, kind) in MOUNTS {
         let Some(rest) = path.strip_prefix(context) else {
@@ -463,7 +463,7 @@ mod tests {
         let refusal = mount(&format!("{P}/%zz")).unwrap_err();
         assert_eq!(
             (refusal.status, refusal.message.as_str()),
-            (400, "Bad Message")
+            (400, "Bad Request")
         );
         assert_eq!(mount("/%").unwrap_err().status, 400);
         // A plain request for it must still be a 405, so the query is not judged before the upgrade.
