@@ -10,6 +10,7 @@ import time
 import uuid
 import zlib
 from dataclasses import dataclass, field as member
+from http import HTTPStatus
 from urllib.parse import quote, urlencode
 
 from harness.raw import CLOSE, TEXT, UPGRADE, Answer, Stream, frame
@@ -23,7 +24,16 @@ QUIET = 0.5
 # cached by nobody.
 TOLD = ("upgrade", "connection", "sec-websocket-version", "sec-websocket-protocol", "sec-websocket-extensions",
         "content-type", "location", "allow", "access-control-allow-origin")
+# The page of Jetty's parser, and the phrase of such an answer. Both are told in the terms of other refusals.
+BARE = re.compile(r"<h1>Bad Message (\d+)</h1><pre>reason: (.*)</pre>", re.DOTALL)
+PHRASES = {status.value: status.phrase for status in HTTPStatus} | {414: "URI Too Long"}
 ROW = re.compile(r"<tr><th>(\w+):</th><td>(.*?)</td></tr>", re.DOTALL)
+
+
+def target_of(request: bytes) -> str:
+    """The path that a request asks for, as far as there is one."""
+    words = request.split(b"\n")[0].decode("latin-1").split()
+    return words[1].partition("?")[0] if len(words) > 1 else ""
 
 
 @dataclass
@@ -56,7 +66,7 @@ class Stage:
         """One HTTP request. `upgrade` adds the headers of an upgrade; a header that is None is left out."""
         with Stream(self.port) as stream:
             stream.ask(path, method, (UPGRADE if upgrade else {}) | (headers or {}), version)
-            return self.answer(stream, label)
+            return self.answer(stream, label, path.partition("?")[0])
 
     def request_unseen(self, path: str, label: str = "http", **options: object) -> Answer | None:
         """The same, with a body that is not in the transcript: it tells of other scenarios too."""
@@ -70,24 +80,27 @@ class Stage:
             stream.socket.sendall(data)
             if half_close:
                 stream.socket.shutdown(socket.SHUT_WR)
-            return self.answer(stream, label)
+            return self.answer(stream, label, target_of(data))
 
-    def answer(self, stream: Stream, label: str) -> Answer | None:
+    def answer(self, stream: Stream, label: str, target: str) -> Answer | None:
         try:
             answer = stream.answer()
         except (EOFError, ConnectionError):
             self.transcript.add(f"{label}.status", "none, the connection ended")
             return None
-        self.transcript.add(f"{label}.status", f"{answer.status} {answer.reason}")
+        bare = BARE.fullmatch(answer.text)
+        self.transcript.add(f"{label}.status", f"{answer.status} {PHRASES[answer.status] if bare else answer.reason}")
         for name in TOLD:
             if name in answer.headers:
                 self.transcript.add(f"{label}.{name}", answer.headers[name])
         if answer.status != 101:
-            rows = dict(ROW.findall(answer.text))
+            rows = {"URI": target, "STATUS": bare[1], "MESSAGE": bare[2]} if bare else dict(ROW.findall(answer.text))
             for row in ("URI", "STATUS", "MESSAGE"):
                 if row in rows:
                     self.transcript.add(f"{label}.{row.lower()}", rows[row])
-            if not rows and answer.text:
+            if bare:
+                self.transcript.add(f"{label}.form", "bare")
+            elif not rows and answer.text:
                 self.transcript.add(f"{label}.body", answer.text)
         return answer
 
@@ -114,6 +127,12 @@ class Stage:
         self.sockets.append(opened)
         return opened
 
+    def raw_socket(self, data: bytes, label: str, *later: bytes) -> "Socket":
+        """A WebSocket whose request is these very bytes; each of `later` goes a moment later."""
+        opened = Socket(self, (data, *later), label, None)
+        self.sockets.append(opened)
+        return opened
+
     def java(self, what: str, topic: str) -> None:
         """What only the Java client can publish."""
         java_publish(self.broker, what, topic)
@@ -129,11 +148,18 @@ class Stage:
 class Socket:
     """A WebSocket whose frames are the scenario's own and whose answers are the transcript's."""
 
-    def __init__(self, stage: Stage, path: str, label: str, headers: dict | None) -> None:
+    def __init__(self, stage: Stage, request: str | tuple[bytes, ...], label: str, headers: dict | None) -> None:
         self.stage, self.label = stage, label
         self.stream = Stream(stage.port)
-        self.stream.ask(path, "GET", UPGRADE | (headers or {}), "1.1")
-        self.upgrade = stage.answer(self.stream, label)
+        if isinstance(request, str):
+            self.stream.ask(request, "GET", UPGRADE | (headers or {}), "1.1")
+            target = request.partition("?")[0]
+        else:
+            target = target_of(b"".join(request))
+            for piece in request:
+                self.stream.socket.sendall(piece)
+                stage.wait(0.02)
+        self.upgrade = stage.answer(self.stream, label, target)
         self.is_open = self.upgrade is not None and self.upgrade.status == 101
 
     def add(self, field: str, value: object) -> None:
@@ -197,6 +223,10 @@ class Socket:
         """Closes from this side, and sees the answer."""
         self.send_frame(CLOSE, b"" if code is None else struct.pack(">H", code) + reason)
         self.end()
+
+    def half_close(self) -> None:
+        """Says nothing more, and still listens."""
+        self.stream.socket.shutdown(socket.SHUT_WR)
 
     def leave(self) -> None:
         """Is gone without a word."""

@@ -48,6 +48,8 @@ class Transcript:
         self.names[text] = placeholder
 
     def add(self, field: str, value: object) -> None:
+        if ": " in field:
+            raise ValueError(f"'{field}' can't be told from its value")
         self.lines.append(Line(field, self.normalised(str(value)).replace("\n", "\\n")))
 
     def normalised(self, text: str) -> str:

@@ -12,6 +12,9 @@ from ..stage import Socket, Stage
 A = b'{"payload":"YQ=="}'
 
 
+AFTER = '{"payload":"YQ==","context":"after"}'
+
+
 def framed(name: str, *rows: str):
     """Registers a scenario on a producer's WebSocket; behind what it does a message and a close follow."""
     def register(play):
@@ -19,9 +22,10 @@ def framed(name: str, *rows: str):
         def whole(stage: Stage) -> None:
             producer = stage.producer(stage.topic())
             play(producer)
-            producer.quiet(0.3)
-            producer.send(A.decode())
-            producer.read()
+            producer.send(AFTER)
+            # Replies come in the order of their messages.
+            while (text := producer.next(3)) is not None and '"context":"after"' not in text:
+                pass
             producer.close()
 
         return whole

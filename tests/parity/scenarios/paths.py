@@ -174,7 +174,7 @@ def v3_wrong(stage: Stage) -> None:
     queries = {
         "neither": "", "both": f"?topics={topic}&topicsPattern=public/default/x.*", "empty list": "?topics=",
         "empty entry": f"?topics={topic},,", "blank entry": f"?topics={topic},%20", "bad first": "?topics=a/b,c",
-        "pattern without names": "?topicsPattern=.*", "pattern with open names": "?topicsPattern=public/.*/x",
+        "pattern without names": "?topicsPattern=.*-nobody", "pattern with open names": "?topicsPattern=public/.*/x",
         "bad name": "?topics=persistent://public/def*ault/t",
     }
     for name, query in queries.items():
