@@ -125,6 +125,7 @@ impl Pulsar {
             }
         };
         let has_letter = consumer.has_letter(now);
+        let has_too_much = self.incomplete.get() > self.settings.shard_incomplete_bytes_max;
         let wanted_key = consumer.take_wanted_key();
         if consumer.take_joined() {
             let (session, messages) = (half.session, 0);
@@ -140,6 +141,9 @@ impl Pulsar {
         }
         if has_letter {
             self.post_letters(now, key);
+        }
+        if has_too_much {
+            self.account_incomplete(now, key);
         }
         self.arm_consumer(key);
         if is_new_ledger {

@@ -184,6 +184,7 @@ impl Pulsar {
             self.want_data_key(key, wanted);
         }
         self.post_letters(now, key);
+        self.account_incomplete(now, key);
         self.arm_consumer(key);
     }
 

@@ -209,6 +209,7 @@ impl Pulsar {
             spec.held_bytes_max = self.settings.held_bytes_max;
             spec.shard_held_bytes_max = self.settings.shard_held_bytes_max;
             spec.shard_held = self.held.clone();
+            spec.shard_chunks = self.incomplete.clone();
         }
         let asks_partitions = place.is_none_or(|place| place.partition.is_none());
         Ok(self.halves.insert_with_key(|key| {

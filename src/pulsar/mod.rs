@@ -30,6 +30,7 @@ mod group;
 mod half;
 mod hash;
 mod http_lookup;
+mod incomplete;
 mod leaving;
 mod lookup;
 pub mod message_id;
@@ -104,6 +105,8 @@ pub struct Settings {
     pub held_bytes_max: usize,
     /// The same of all sessions.
     pub shard_held_bytes_max: usize,
+    /// Bytes of chunked messages that are not complete, of all sessions.
+    pub shard_incomplete_bytes_max: usize,
     /// What producers encrypt for.
     pub encryption_keys: EncryptionKeys,
 }
@@ -121,6 +124,7 @@ impl Default for Settings {
             partitions_interval: Duration::from_secs(60),
             held_bytes_max: 8 << 20,
             shard_held_bytes_max: 256 << 20,
+            shard_incomplete_bytes_max: 256 << 20,
             encryption_keys: EncryptionKeys::default(),
         }
     }
@@ -326,6 +330,8 @@ pub struct Pulsar {
     held: Rc<Cell<usize>>,
     /// What happened, for whoever tunes or watches the service.
     figures: BackendFigures,
+    /// Bytes of chunked messages that are not complete, of all sessions.
+    incomplete: Rc<Cell<usize>>,
     timers: Timers<Timer>,
     events: VecDeque<Event<'static>>,
     effects: VecDeque<Effect>,
@@ -356,6 +362,7 @@ impl Pulsar {
             parked: Outbox::default(),
             held: Rc::default(),
             figures: BackendFigures::new(),
+            incomplete: Rc::default(),
             timers: Timers::new(),
             events: VecDeque::new(),
             effects: VecDeque::new(),

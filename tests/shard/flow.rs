@@ -10,6 +10,7 @@
 //! | deliveries not yet written to a client | `deliveries_wait_while_the_client_does_not_read` |
 //! | deliveries held for a session | `no_new_permits_while_much_is_held` and its neighbours in `pulsar::consumer::tests::flow`; for all of the shard `pulsar::consumer::permits` |
 //! | entries that wait for a data key | `pulsar::tests::decrypting`: no permits while they wait, so many keys at a time |
+//! | incomplete chunked messages | `pulsar::consumer::tests::chunks` for a session, `pulsar::tests::incomplete` for all of the shard |
 //! | incomplete WebSocket messages | `the_largest_incomplete_message_goes_when_there_are_too_many_bytes`, `one_message_larger_than_the_bound_for_all_is_let_in` |
 //! | one text message | `a_message_beyond_the_limit_is_told_1009_and_what_follows_is_nothing` |
 //! | client sockets of the process | `tests/balance.rs` |

@@ -6,6 +6,10 @@
 //! `ConsumerImpl`: a part that was stored twice is acknowledged, one whose predecessors are missing is
 //! acknowledged once it is old, and so is all of a message that was never completed. A client that is
 //! slow makes nothing old: while its messages wait, parts may be what has to wait behind them.
+//!
+//! What is incomplete is bounded for the shard, too. Who goes then is decided outside; of a message that
+//! was given up only its parts are known from then on, so that none of them is taken for one without
+//! predecessors. When all have come (or none did for long) they are asked for again, after a rest.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -32,21 +36,40 @@ const INCOMPLETE_TIME: Duration = Duration::from_secs(60);
 /// acknowledged with it, and the others when they come again.
 const DELIVERED_MAX: usize = 10_000;
 
+/// The same in parts.
+const DELIVERED_PARTS_MAX: usize = 1 << 20;
+
+/// A rest before what was given up is asked for again, and the longest one after many in vain.
+const REST_MIN: Duration = Duration::from_secs(1);
+const REST_MAX: Duration = Duration::from_secs(60);
+
 /// A consumer's messages in parts.
 #[derive(Debug)]
 pub(super) struct Chunks {
     /// Oldest first. `incomplete.len() <= INCOMPLETE_MAX`.
     incomplete: VecDeque<Incomplete>,
     bytes: HeldBytes,
-    shard_bytes_max: usize,
     /// By their last part.
     delivered: BTreeMap<EntryId, Vec<EntryId>>,
+    /// Parts of those.
+    delivered_parts: usize,
+    /// Parts of what was given up, to be asked for again, and when.
+    returned: Vec<EntryId>,
+    returned_at: Option<Instant>,
+    /// Before the next message that was given up is asked for.
+    rest: Duration,
 }
 
 #[derive(Debug)]
 struct Incomplete {
     uuid: Vec<u8>,
-    since: Instant,
+    /// What is to become of it then is decided by [`Chunks::expire`].
+    due: Instant,
+    /// When its last part came.
+    grown: Instant,
+    count: u32,
+    /// Only its parts are known, since there was no room for more.
+    is_given_up: bool,
     /// Parts so far, in order.
     ids: Vec<EntryId>,
     /// The first one's metadata, then the content so far.
@@ -80,13 +103,16 @@ pub(super) struct Whole {
 }
 
 impl Chunks {
-    /// None yet. What is incomplete counts into the sum of the shard, within these bounds.
-    pub(super) const fn new(bytes: HeldBytes, shard_bytes_max: usize) -> Self {
+    /// None yet.
+    pub(super) const fn new(bytes: HeldBytes) -> Self {
         Self {
             incomplete: VecDeque::new(),
             bytes,
-            shard_bytes_max,
             delivered: BTreeMap::new(),
+            delivered_parts: 0,
+            returned: Vec::new(),
+            returned_at: None,
+            rest: REST_MIN,
         }
     }
 
@@ -125,14 +151,14 @@ impl Chunks {
                 match (index as usize).cmp(&parts) {
                     std::cmp::Ordering::Equal => {
                         let at = self.make_room(at, content.len(), dropped);
-                        return self.append(at, entry, chunk, content);
+                        return self.append(now.mono, at, entry, chunk, content);
                     }
                     std::cmp::Ordering::Less => {
                         let is_known = self.incomplete[at].ids.contains(&entry);
                         return Joined::Stale(if is_known { vec![] } else { vec![entry] });
                     }
                     std::cmp::Ordering::Greater => {
-                        self.remove(at);
+                        self.abandon(now.mono, at);
                         return lone(now, entry, metadata);
                     }
                 }
@@ -140,17 +166,21 @@ impl Chunks {
             None if index > 0 => return lone(now, entry, metadata),
             None => {}
         }
-        self.bytes.add(encoded.len());
-        self.incomplete.push_back(Incomplete {
+        let message = Incomplete {
             uuid: uuid.to_vec(),
-            since: now.mono,
+            due: now.mono + INCOMPLETE_TIME,
+            grown: now.mono,
+            count: chunk.count,
+            is_given_up: false,
             ids: Vec::new(),
             buffer: encoded.to_vec(),
             metadata: metadata.clone(),
             metadata_len: encoded.len(),
-        });
+        };
+        self.bytes.add(message.bytes());
+        self.incomplete.push_back(message);
         let at = self.make_room(self.incomplete.len() - 1, content.len(), dropped);
-        let joined = self.append(at, entry, chunk, content);
+        let joined = self.append(now.mono, at, entry, chunk, content);
         match joined {
             Joined::Part if !stale.is_empty() => Joined::Stale(stale),
             joined => joined,
@@ -158,20 +188,39 @@ impl Chunks {
     }
 
     /// The next part of a message.
-    fn append(&mut self, at: usize, entry: EntryId, chunk: &ChunkOf, content: &[u8]) -> Joined {
+    fn append(
+        &mut self,
+        now: Instant,
+        at: usize,
+        entry: EntryId,
+        chunk: &ChunkOf,
+        content: &[u8],
+    ) -> Joined {
         let Some(message) = self.incomplete.get_mut(at) else {
             return Joined::Lone;
         };
-        if message.buffer.len() - message.metadata_len + content.len() > chunk.bytes {
+        let content = if message.is_given_up {
+            &[]
+        } else if message.buffer.len() - message.metadata_len + content.len() > chunk.bytes {
             self.remove(at);
             return Joined::TooLarge;
-        }
+        } else {
+            content
+        };
+        let before = message.bytes();
+        message.grown = now;
         message.ids.push(entry);
         message.buffer.extend_from_slice(content);
-        self.bytes.add(content.len());
-        if message.ids.len() < chunk.count as usize {
+        self.bytes.add(message.bytes() - before);
+        if !message.is_whole() {
             return Joined::Part;
         }
+        if message.is_given_up {
+            message.due = now + self.rest;
+            self.rest = REST_MAX.min(self.rest * 2);
+            return Joined::Part;
+        }
+        self.rest = REST_MIN;
         match self.remove(at) {
             Some(message) => Joined::Message(Whole {
                 metadata: message.metadata,
@@ -183,15 +232,14 @@ impl Chunks {
         }
     }
 
-    /// A session's incomplete messages have together no more bytes than one may have, and no more than
-    /// the shard can hold; beside them, the one at `keep` is always let in. Tells where that is now.
+    /// A session's incomplete messages have together no more bytes than one may have; beside them, the one
+    /// at `keep` is always let in. Tells where that is now. As by default in Java, what had to go is left
+    /// to patience and to the next reconnect.
     fn make_room(&mut self, keep: usize, bytes: usize, dropped: &mut Vec<EntryId>) -> usize {
         let mut keep = keep;
         while self.incomplete.len() > 1 {
-            let load = self.bytes.load();
             let is_full = self.incomplete.len() > INCOMPLETE_MAX
-                || load.own + bytes > UNCOMPRESSED_BYTES_MAX
-                || load.shard + bytes > self.shard_bytes_max;
+                || self.bytes.load().own + bytes > UNCOMPRESSED_BYTES_MAX;
             if !is_full {
                 break;
             }
@@ -204,6 +252,62 @@ impl Chunks {
             );
         }
         keep
+    }
+
+    /// Since when the one of its messages that could be given up has not grown for longest.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        let messages = self.incomplete.iter();
+        let kept = messages.filter(|message| !message.is_given_up);
+        kept.map(|message| message.grown).min()
+    }
+
+    /// How many messages could be given up.
+    pub(super) fn kept(&self) -> usize {
+        let messages = self.incomplete.iter();
+        messages.filter(|message| !message.is_given_up).count()
+    }
+
+    /// Gives up the message that grew last, or the one that did not for longest.
+    pub(super) fn give_up(&mut self, now: Instant, newest: bool) {
+        let messages = self.incomplete.iter_mut();
+        let kept = messages.filter(|message| !message.is_given_up);
+        let message = if newest {
+            kept.max_by_key(|message| message.grown)
+        } else {
+            kept.min_by_key(|message| message.grown)
+        };
+        if let Some(message) = message {
+            let before = message.bytes();
+            message.is_given_up = true;
+            message.buffer = Vec::new();
+            message.metadata_len = 0;
+            message.due = now + INCOMPLETE_TIME;
+            self.bytes.remove(before - message.bytes());
+        }
+    }
+
+    /// All is asked for again.
+    pub(super) fn forget_given_up(&mut self) {
+        self.returned.clear();
+        self.returned_at = None;
+        while let Some(at) = self
+            .incomplete
+            .iter()
+            .position(|message| message.is_given_up)
+        {
+            self.remove(at);
+        }
+    }
+
+    /// A message can't be completed; if it was given up, what there is of it is asked for again.
+    fn abandon(&mut self, now: Instant, at: usize) {
+        if let Some(message) = self.remove(at)
+            && message.is_given_up
+        {
+            self.returned.extend(message.ids);
+            self.returned_at.get_or_insert(now + self.rest);
+            self.rest = REST_MAX.min(self.rest * 2);
+        }
     }
 
     /// A part of this message came although the message is done or with the client.
@@ -220,21 +324,31 @@ impl Chunks {
     /// The broker will send all parts again.
     pub(super) fn handle_detached(&mut self) {
         while self.remove(0).is_some() {}
+        self.forget_given_up();
     }
 
     /// A message is delivered, or a dead letter.
     pub(super) fn note_delivered(&mut self, ids: Vec<EntryId>) {
-        if let Some(last) = ids.last() {
-            self.delivered.insert(*last, ids);
+        let Some(last) = ids.last() else {
+            return;
+        };
+        self.delivered_parts += ids.len();
+        if let Some(old) = self.delivered.insert(*last, ids) {
+            self.delivered_parts -= old.len();
         }
-        if self.delivered.len() > DELIVERED_MAX {
-            self.delivered.pop_first();
+        while self.delivered.len() > DELIVERED_MAX || self.delivered_parts > DELIVERED_PARTS_MAX {
+            let Some((_, ids)) = self.delivered.pop_first() else {
+                break;
+            };
+            self.delivered_parts -= ids.len();
         }
     }
 
     /// The parts of a message that is done, or asked for again.
     pub(super) fn take(&mut self, last: EntryId) -> Option<Vec<EntryId>> {
-        self.delivered.remove(&last)
+        let ids = self.delivered.remove(&last)?;
+        self.delivered_parts -= ids.len();
+        Some(ids)
     }
 
     /// Whether no message in parts is delivered, which is the usual case.
@@ -244,26 +358,54 @@ impl Chunks {
 
     /// When [`Chunks::expire`] has something to do.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        Some(self.incomplete.front()?.since + INCOMPLETE_TIME)
+        let due = self.incomplete.iter().map(|message| message.due);
+        due.chain(self.returned_at).min()
     }
 
     /// Moves the parts of what was never completed to `entries`, unless parts may have had to wait.
     pub(super) fn expire(&mut self, now: Instant, is_waiting: bool, entries: &mut Vec<EntryId>) {
-        while self.deadline().is_some_and(|deadline| deadline <= now) {
-            if is_waiting {
-                for message in &mut self.incomplete {
-                    message.since = now;
+        let mut at = 0;
+        while let Some(message) = self.incomplete.get_mut(at) {
+            if message.due > now {
+                at += 1;
+            } else if is_waiting && !message.is_whole() {
+                message.due = now + INCOMPLETE_TIME;
+                at += 1;
+            } else if let Some(message) = self.remove(at) {
+                if message.is_given_up {
+                    self.returned.extend(message.ids);
+                    self.returned_at = Some(now);
+                } else {
+                    entries.extend(message.ids);
                 }
-            } else if let Some(message) = self.remove(0) {
-                entries.extend(message.ids);
             }
+        }
+    }
+
+    /// Moves the parts that are to be asked for again to `entries`.
+    pub(super) fn take_returned(&mut self, now: Instant, entries: &mut Vec<EntryId>) {
+        if self.returned_at.is_some_and(|at| at <= now) {
+            self.returned_at = None;
+            entries.append(&mut self.returned);
         }
     }
 
     fn remove(&mut self, at: usize) -> Option<Incomplete> {
         let message = self.incomplete.remove(at)?;
-        self.bytes.remove(message.buffer.len());
+        self.bytes.remove(message.bytes());
         Some(message)
+    }
+}
+
+impl Incomplete {
+    /// What it takes; parts may be empty, and yet they are known one by one.
+    fn bytes(&self) -> usize {
+        self.uuid.len() + self.buffer.len() + self.ids.len() * size_of::<EntryId>()
+    }
+
+    /// All its parts came.
+    fn is_whole(&self) -> bool {
+        self.ids.len() >= self.count as usize
     }
 }
 

@@ -133,10 +133,7 @@ impl Consumer {
                 rejections: Rejections::new(spec.negative_ack_delay),
                 patience: spec.ack_timeout.map(Patience::new),
                 dead_letters: DeadLetters::new(&spec),
-                chunks: Chunks::new(
-                    HeldBytes::new(spec.shard_held.clone()),
-                    spec.shard_held_bytes_max,
-                ),
+                chunks: Chunks::new(HeldBytes::new(spec.shard_chunks.clone())),
                 left: Left::default(),
                 stats: Stats::default(),
                 spec,
@@ -423,6 +420,24 @@ impl Consumer {
         Ok(rejected.removed)
     }
 
+    /// Since when the one of its incomplete messages that grew least lately has not grown.
+    #[must_use]
+    pub fn incomplete_idle_since(&self) -> Option<Instant> {
+        self.tracker.chunks.idle_since()
+    }
+
+    /// How many incomplete messages may be given up.
+    #[must_use]
+    pub fn incomplete(&self) -> usize {
+        self.tracker.chunks.kept()
+    }
+
+    /// Gives up the incomplete message that grew last, or the one that did not for longest: it is asked
+    /// for again.
+    pub fn give_up_incomplete(&mut self, now: Instant, newest: bool) {
+        self.tracker.chunks.give_up(now, newest);
+    }
+
     /// Does what is due. Tells how many messages the client can't acknowledge any more, because they
     /// will come again.
     pub fn handle_timeout(&mut self, now: Now, out: Option<&mut BytesMut>) -> u32 {
@@ -439,6 +454,10 @@ impl Consumer {
         }
         self.again.clear();
         tracker.rejections.take_due(now.mono, &mut self.again);
+        tracker.chunks.take_returned(now.mono, &mut self.again);
+        if tracker.spec.is_volatile {
+            self.again.clear();
+        }
         if let Some(letters) = &mut tracker.dead_letters {
             letters.take_returned(now.mono, &mut self.again);
         }
@@ -669,6 +688,7 @@ impl Consumer {
     fn redeliver_all(&mut self, out: &mut BytesMut) -> u32 {
         let tracker = &mut self.tracker;
         tracker.epoch += 1;
+        tracker.chunks.forget_given_up();
         tracker.acks.flush(tracker.id, out);
         put_redeliver_all(out, tracker.id, tracker.epoch);
         tracker.rejections.clear();

@@ -93,6 +93,8 @@ pub struct ConsumerSpec {
     pub(in crate::pulsar) shard_held_bytes_max: usize,
     /// How much those hold.
     pub(in crate::pulsar) shard_held: Rc<Cell<usize>>,
+    /// Bytes of their incomplete messages.
+    pub(in crate::pulsar) shard_chunks: Rc<Cell<usize>>,
 }
 
 impl ConsumerSpec {
@@ -152,6 +154,7 @@ impl From<&consumer::Spec> for ConsumerSpec {
             held_bytes_max: usize::MAX,
             shard_held_bytes_max: usize::MAX,
             shard_held: Rc::default(),
+            shard_chunks: Rc::default(),
         }
     }
 }
@@ -194,6 +197,7 @@ impl TryFrom<&reader::Spec> for ConsumerSpec {
             held_bytes_max: usize::MAX,
             shard_held_bytes_max: usize::MAX,
             shard_held: Rc::default(),
+            shard_chunks: Rc::default(),
         })
     }
 }

@@ -11,6 +11,7 @@ mod decrypting;
 mod encrypting;
 mod fan_in;
 mod golden;
+mod incomplete;
 mod leaving;
 mod losing;
 mod opening;

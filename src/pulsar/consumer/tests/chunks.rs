@@ -81,7 +81,7 @@ fn parts_become_a_message_that_is_done_with_all_of_them() {
     bench.pass(100 * MS);
     assert_eq!(bench.sent(), [acked(5..8)]);
     assert!(!bench.ack(&got[0].id));
-    assert_eq!(bench.consumer.tracker.spec.shard_held.get(), 0);
+    assert_eq!(bench.consumer.tracker.spec.shard_chunks.get(), 0);
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn after_a_reconnect_all_parts_come_again() {
     let mut bench = shared();
     bench.join(&[abc(1, "u", 0), abc(2, "u", 1)]);
     bench.consumer.handle_detached();
-    assert_eq!(bench.consumer.tracker.spec.shard_held.get(), 0);
+    assert_eq!(bench.consumer.tracker.spec.shard_chunks.get(), 0);
     bench.consumer.handle_subscribed(bench.now, &mut bench.out);
     bench.sent();
     assert_eq!(bench.abc(1, "u").len(), 1);
@@ -255,7 +255,7 @@ fn what_is_never_completed_is_acknowledged_after_a_minute() {
     assert_eq!(bench.sent(), [acked([1, 2])]);
     bench.pass(30_000 * MS);
     assert_eq!(bench.sent(), [acked([3])]);
-    assert_eq!(bench.consumer.tracker.spec.shard_held.get(), 0);
+    assert_eq!(bench.consumer.tracker.spec.shard_chunks.get(), 0);
 }
 
 #[test]
@@ -379,4 +379,108 @@ fn they_die_as_a_whole() {
         .handle_letter_outcome(bench.now, Lane(0), true);
     bench.pass(100 * MS);
     assert_eq!(bench.sent(), [acked(1..4)]);
+}
+
+/// There was no room for it in the shard. Its parts are old, and yet none of them is acknowledged.
+#[test]
+fn what_was_given_up_is_asked_for_when_it_is_whole() {
+    let mut bench = shared();
+    bench.pass(100_000 * MS);
+    bench.join(&[abc(1, "u", 0), abc(2, "v", 0)]);
+    bench.consumer.give_up_incomplete(bench.now.mono, false);
+    assert_eq!(bench.consumer.incomplete(), 1);
+    assert_eq!(bench.join(&[abc(3, "u", 1), abc(3, "u", 1)]), []);
+    bench.pass(10_000 * MS);
+    assert_eq!(bench.sent(), [], "the last part is missing");
+    assert_eq!(bench.join(&[abc(4, "u", 2)]), []);
+    bench.pass(999 * MS);
+    assert_eq!(bench.sent(), [], "it rests");
+    bench.pass(MS);
+    assert_eq!(bench.sent(), [Sent::Redeliver(vec![1, 3, 4])]);
+    let parts = [abc(1, "u", 0), abc(3, "u", 1), abc(4, "u", 2)];
+    assert_eq!(payloads(&bench.join(&parts)), [b"abc"]);
+    assert_eq!(bench.join(&[abc(5, "v", 1), abc(6, "v", 2)]).len(), 1);
+    assert_eq!(bench.consumer.tracker.spec.shard_chunks.get(), 0);
+}
+
+#[test]
+fn the_rest_grows_until_a_message_is_complete() {
+    let mut bench = shared();
+    for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
+        bench.join(&[abc(1, "u", 0)]);
+        bench.consumer.give_up_incomplete(bench.now.mono, true);
+        bench.join(&[abc(2, "u", 1), abc(3, "u", 2)]);
+        bench.pass(seconds * 1000 * MS - MS);
+        assert_eq!(bench.sent(), []);
+        bench.pass(MS);
+        assert_eq!(bench.sent(), [Sent::Redeliver(vec![1, 2, 3])]);
+    }
+    bench.abc(1, "u");
+    bench.join(&[abc(4, "v", 0)]);
+    bench.consumer.give_up_incomplete(bench.now.mono, true);
+    bench.join(&[abc(5, "v", 1), abc(6, "v", 2)]);
+    bench.pass(1000 * MS);
+    assert_eq!(bench.sent(), [Sent::Redeliver(vec![4, 5, 6])]);
+}
+
+#[test]
+fn what_was_given_up_and_is_never_completed_is_asked_for_after_a_minute() {
+    let mut bench = shared();
+    bench.join(&[abc(1, "u", 0), abc(2, "u", 1)]);
+    bench.consumer.give_up_incomplete(bench.now.mono, true);
+    bench.pass(59_999 * MS);
+    assert_eq!(bench.sent(), []);
+    bench.pass(MS);
+    assert_eq!(bench.sent(), [Sent::Redeliver(vec![1, 2])]);
+    bench.join(&[abc(1, "u", 0), abc(2, "u", 1)]);
+    bench.pass(60_000 * MS);
+    bench.pass(100 * MS);
+    assert_eq!(bench.sent(), [acked([1, 2])], "it is as old as others");
+    // One whose parts don't follow each other is asked for as far as it came; what comes behind the gap
+    // is old.
+    bench.join(&[abc(3, "v", 0)]);
+    bench.consumer.give_up_incomplete(bench.now.mono, true);
+    bench.join(&[abc(4, "v", 2)]);
+    bench.pass(1000 * MS);
+    assert_eq!(bench.sent(), [acked([4]), Sent::Redeliver(vec![3])]);
+}
+
+#[test]
+fn one_consumer_at_a_time_asks_for_all_again_once() {
+    let mut bench = Bench::fresh(&spec(SubscriptionType::Exclusive));
+    bench.join(&[abc(1, "u", 0), abc(2, "v", 0)]);
+    bench.consumer.give_up_incomplete(bench.now.mono, true);
+    bench.consumer.give_up_incomplete(bench.now.mono, true);
+    bench.join(&[
+        abc(3, "u", 1),
+        abc(4, "u", 2),
+        abc(5, "v", 1),
+        abc(6, "v", 2),
+    ]);
+    bench.pass(1000 * MS);
+    assert!(matches!(bench.sent()[..], [Sent::RedeliverAll(_)]));
+    bench.pass(10_000 * MS);
+    assert_eq!(bench.sent(), []);
+    assert_eq!(bench.consumer.tracker.spec.shard_chunks.get(), 0);
+}
+
+/// Parts without content take room, too.
+#[test]
+fn empty_parts_count() {
+    let mut bench = shared();
+    for index in 0..1000u16 {
+        let index = i32::from(index);
+        bench.receive(&part(
+            u64::from(index.unsigned_abs()),
+            "u",
+            index,
+            5000,
+            b"",
+            3,
+        ));
+    }
+    let bytes = bench.consumer.tracker.spec.shard_chunks.get();
+    assert!(bytes >= 1000 * size_of::<EntryId>(), "{bytes}");
+    bench.consumer.handle_detached();
+    assert_eq!(bench.consumer.tracker.spec.shard_chunks.get(), 0);
 }
