@@ -16,7 +16,7 @@ MARKED = r"(<!-- compare: {name} -->)(.*?)(<!-- /compare -->)"
 def write(result: dict) -> int:
     """Only of a whole measurement: half a table beside half of an older one would say nothing."""
     missing = [key for key in WORKLOADS if "java" not in result["workloads"].get(key, {}).get("targets", {})]
-    missing += [part for part in ("idle", "latency", "sweep", "shards", "syscalls", "allocations") if part not in result]
+    missing += [part for part in ("idle", "latency", "end_to_end", "sweep", "shards", "syscalls", "allocations") if part not in result]
     if missing:
         raise SystemExit(f"the documents show whole measurements, and this one lacks {', '.join(missing)}")
     if result["options"]["quick"]:

@@ -16,6 +16,8 @@ def rows(result: dict) -> list[dict]:
         found.append(of_idle(result["idle"]))
     if "shards" in result:
         found.append(of_shards(result["shards"]))
+    if "end_to_end" in result:
+        found += of_end_to_end(result["end_to_end"])
     return found
 
 
@@ -52,13 +54,23 @@ def of_shards(shards: dict) -> dict:
     return row("shards", "two shards, beside one", "CPU, µs/message", two, "one shard", one, SHARDS_LIMIT, None)
 
 
-def row(key: str, title: str, unit: str, ours: float, other: str, theirs: float | None, limit: float,
+def of_end_to_end(measured: dict) -> list[dict]:
+    """Nothing is asked of these; they stand in the table because a user asks for them first."""
+    found = []
+    for name, title in (("p99", "99th percentile"), ("p999", "99.9th percentile")):
+        ours, java = (measured["targets"][of]["latency_us"][name] for of in ("ours", "java"))
+        found.append(row("end to end", f"publish to delivery, {measured['rate']:,.0f}/s, half of what Java's can: {title}",
+                         f"{name[:3]}{'.9' if name == 'p999' else ''}, µs", ours, "Java", java, None, None))
+    return found
+
+
+def row(key: str, title: str, unit: str, ours: float, other: str, theirs: float | None, limit: float | None,
         aim: float | None, relay: float | None = None) -> dict:
     """`limit` and `aim` are the largest parts of the other's that ours may be."""
     ratio = ours / theirs if theirs else None
     return {
         "key": key, "title": title, "unit": unit, "ours": ours, "other": other, "theirs": theirs, "ratio": ratio,
         "limit": limit, "aim": aim, "absolute": False, "relay": relay, "of_relay": ours / relay if relay else None,
-        "holds": None if ratio is None else ratio <= limit,
+        "holds": None if ratio is None or limit is None else ratio <= limit,
         "aim_holds": None if ratio is None or aim is None else ratio <= aim,
     }

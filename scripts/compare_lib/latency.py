@@ -10,6 +10,7 @@ from .bench import Bench
 from .load import one_run
 from .rounds import medians
 from .services import NullBroker
+from .words import NAMES, duration
 from .workloads import WORKLOADS, Workload
 
 
@@ -18,7 +19,7 @@ def measure(bench: Bench, chosen: argparse.Namespace, broker: NullBroker, servic
     ours at half of Java's as well."""
     broker.expect(1024)
     most = {service.name: throughput(bench, chosen, broker, service, workloads) for service in services}
-    cases = [(f"{service.name} at its half", service, most[service.name] / 2) for service in services]
+    cases = [(f"{NAMES[service.name]} at its half", service, most[service.name] / 2) for service in services]
     if "java" in most:
         cases.append(("ours at Java's half", services[-1], most["java"] / 2))
     runs: dict[str, list[dict]] = {name: [] for name, _, _ in cases}
@@ -26,7 +27,7 @@ def measure(bench: Bench, chosen: argparse.Namespace, broker: NullBroker, servic
         for name, service, rate in cases:
             run = one_run(bench, paced(rate), service, chosen.seconds, broker)
             runs[name].append(run)
-            tools.say(f"latency {number + 1}/{chosen.rounds} {name}: p99 {run['latency_us']['p99']:,} µs "
+            tools.say(f"latency {number + 1}/{chosen.rounds} {name}: p99 {duration(run['latency_us']['p99'])} "
                       f"at {run['messages'] / run['seconds']:,.0f}/s")
     return {name: {"service": service.name, "rate": rate, "medians": medians(runs[name]), "runs": runs[name]}
             for name, service, rate in cases}

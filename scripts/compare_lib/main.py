@@ -13,7 +13,7 @@ from harness import tools
 from harness.process import end_on_signals
 
 from . import bench as benches
-from . import counted, docs, idle, judge, latency, markdown, noise, page, rounds, sweep, versions
+from . import counted, docs, end_to_end, idle, judge, latency, markdown, noise, page, rounds, sweep, versions
 from .bench import Bench
 from .options import arguments
 from .services import Java, NullBroker, Ours
@@ -81,6 +81,8 @@ def measure(result: dict, chosen: argparse.Namespace, bench: Bench) -> None:
             service.stop()
     if "W7" in chosen.parts:
         result["idle"] = idle.measure(bench, chosen, broker, kinds)
+    if "end-to-end" in chosen.parts and not chosen.no_java:
+        result["end_to_end"] = end_to_end.measure(bench, chosen)
     if "shards" in chosen.parts:
         result["shards"] = sweep.of_shards(bench, chosen)
     if "syscalls" in chosen.parts:

@@ -62,7 +62,6 @@ def summary(result: dict) -> dict:
         "others_cpu_max": max(run["others_cpu"] for run in runs),
         "spread_median": statistics.median(spreads.values()),
         "spread_max": spreads[widest], "spread_max_of": widest,
-        "saturated": sorted({f"{key} {name}: {why}" for key, found in result["workloads"].items()
-                             for name, target in found["targets"].items()
-                             for why in target["medians"]["saturated_why"]}),
+        "saturated": [f"{key} {name} {why}" for key, found in result["workloads"].items()
+                      for name, target in found["targets"].items() if (why := target["medians"]["saturated"])],
     }

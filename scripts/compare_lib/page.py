@@ -53,7 +53,7 @@ def shown(result: dict) -> dict:
             for name, target in measured["targets"].items()}}
     latency = {name: {key: value for key, value in found.items() if key != "runs"}
                for name, found in result.get("latency", {}).items()}
-    return {"workloads": workloads, "latency": latency, "idle": result.get("idle", {}), "judged": result["judged"],
+    return {"workloads": workloads, "latency": latency, "end_to_end": {**result.get("end_to_end", {}), "runs": None}, "idle": result.get("idle", {}), "judged": result["judged"],
             "sweep": result.get("sweep", {})}
 
 

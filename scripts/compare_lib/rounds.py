@@ -7,11 +7,12 @@ import statistics
 
 from harness import tools
 
+from . import latencies
 from .bench import Bench
 from .haproxy import HAProxy
 from .load import one_run
 from .noise import spread
-from .services import NullBroker, Relay
+from .services import NullBroker, Relay, RelayBefore
 from .workloads import Workload
 
 WARM_ENOUGH = 0.03
@@ -24,7 +25,7 @@ def measure(bench: Bench, workload: Workload, chosen: argparse.Namespace, broker
     broker.expect(workload.payload_bytes)
     warmed = {service.name: warm(bench, workload, service, chosen, broker) for service in services}
     sample = one_run(bench, workload, services[-1], min(chosen.seconds, 1), broker)
-    passing = [Relay(bench, workload, sample)]
+    passing = [RelayBefore(bench, broker.url) if workload.rate else Relay(bench, workload, sample)]
     if workload.haproxy and not chosen.no_haproxy:
         passing.append(HAProxy(bench, workload, sample))
     runs = take_turns(bench, workload, chosen, broker, [*services, *passing])
@@ -32,7 +33,9 @@ def measure(bench: Bench, workload: Workload, chosen: argparse.Namespace, broker
         target.stop()
     return {
         "title": workload.title, "kind": workload.kind, "clients": workload.clients,
-        "payload_bytes": workload.payload_bytes, "relay_bytes": {"request": passing[0].request, "answer": passing[0].answer},
+        "payload_bytes": workload.payload_bytes,
+        "bytes_per_message": {"sent": sample["bytes_sent"] / sample["total"],
+                              "received": sample["bytes_received"] / sample["total"]},
         "targets": {name: {"runs": of, "medians": medians(of), "warm_runs": warmed.get(name, [])}
                     for name, of in runs.items()},
     }
@@ -78,17 +81,12 @@ def medians(runs: list[dict]) -> dict:
         "messages_per_second": median(lambda run: run["messages"] / run["seconds"]),
         "service_cpu": share("service"), "broker_cpu": share("broker"), "load_cpu": share("load"),
         "spread": spread([run["cpu_us_per_message"] for run in runs]),
-        "saturated_why": sorted({run.get("saturated_why") or "saturated" for run in runs if run.get("saturated")}),
+        "saturated": saturated(runs),
     }
-    if all(run.get("latency_us", {}).get("count") for run in runs):
-        found["latency_us"] = {name: median(lambda run: run["latency_us"][name])
-                               for name in ("p50", "p90", "p99", "p999", "max")}
-        found["latency_percentiles"] = curve(runs)
-    return found
+    return found | latencies.medians(runs)
 
 
-def curve(runs: list[dict]) -> list[list[float]]:
-    """The median of the runs at each percentile that all of them tell."""
-    tables = [dict(map(tuple, run.get("latency_percentiles") or [])) for run in runs]
-    shared = sorted(set.intersection(*(set(table) for table in tables)))
-    return [[percentile, statistics.median(table[percentile] for table in tables)] for percentile in shared]
+def saturated(runs: list[dict]) -> str | None:
+    """Where the load client was a bottleneck too: how often, and what it says of one of these runs."""
+    told = [run["saturated_why"] for run in runs if run.get("saturated")]
+    return f"in {len(told)} of {len(runs)} runs, as: {told[-1]}" if told else None

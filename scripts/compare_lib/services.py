@@ -148,3 +148,19 @@ class Relay(Passing):
     def between(self, bench: Bench, far: str) -> tuple[Process, str]:
         relay = Listening(bench, "pulsar-relay", bench.service_cpu, "--to", far)
         return relay.process, relay.address
+
+
+class RelayBefore:
+    """The bare relay before another instance of ours, which stands with the others: for open loops, where the far end
+    must answer when and what a service would."""
+
+    name = "relay"
+
+    def __init__(self, bench: Bench, url: str) -> None:
+        self.service = Ours(bench, url, cpus=bench.other_cpus)
+        relay = Listening(bench, "pulsar-relay", bench.service_cpu, "--to", self.service.address)
+        self.process, self.address, self.pid = relay.process, relay.address, relay.pid
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.service.stop()

@@ -44,7 +44,7 @@ def with_properties(size: int) -> Workload:
 
 
 PROPERTIES = ("--property", "trace=00-4bf92f3577b34da6a3ce929d0e0e4736", "--property", "kind=measurement",
-              "--key", "key-1")
+              "--keys", "1000")
 
 
 def of_shards(bench: Bench, chosen: argparse.Namespace) -> dict:

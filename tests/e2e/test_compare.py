@@ -15,7 +15,7 @@ from harness.tools import NODE, ROOT
 
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from compare_lib import docs, judge, markdown, words  # noqa: E402
+from compare_lib import docs, judge, latencies, markdown, words  # noqa: E402
 
 pytestmark = pytest.mark.ours_only("it measures services, it is none")
 
@@ -25,8 +25,8 @@ def measured(tmp_path_factory):
     """The folder of a run as small as can be: ours and the relay."""
     folder = tmp_path_factory.mktemp("compare")
     ran = subprocess.run(
-        [ROOT / "scripts" / "compare", "--no-build", "--no-java", "--no-haproxy", "--rounds", "1", "--seconds", "0.2",
-         "--idle", "20", "--skip", "allocations", "--folder", folder],
+        [ROOT / "scripts" / "compare", "--no-build", "--no-java", "--no-haproxy", "--rounds", "1", "--seconds", "0.4",
+         "--idle", "20", "--skip", "W2,allocations", "--folder", folder],
         capture_output=True, text=True, timeout=600, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return folder
@@ -48,6 +48,8 @@ def test_the_result_has_every_part(measured):
         for target in workload["targets"].values():
             assert all(run["messages"] > 0 for run in target["runs"])
     assert result["idle"]["ours"]["connections"] == 20
+    assert result["latency"]["ours at its half"]["medians"]["latency_us"]["p99"] > 0
+    assert all(set(of) == {"ours", "relay"} for of in result["sweep"].values())
     assert set(result["shards"]["shards"]) == {"1", "2"}
     assert all(0 < found["io_uring_enter"] <= found["all"] for found in result["syscalls"].values())
     assert result["noise"]["runs"] == 2 * len(result["workloads"])
@@ -69,7 +71,9 @@ def test_the_page_needs_no_network_and_draws(measured):
     result = json.loads((measured / "result.json").read_text())
     for key, workload in result["workloads"].items():
         assert drawn.pop(f"{key}: {workload['title']}") >= 4
-    assert drawn.pop("Resident bytes of an idle producer") > 0
+    for title in ("Resident bytes of an idle producer", "CPU for each message, by payload",
+                  "Publish to receipt, at half of saturation"):
+        assert drawn.pop(title) > 0
     assert all(shapes > 3 for shapes in drawn.values())
 
 
@@ -104,6 +108,22 @@ def test_memory_is_judged_by_itself():
     row, = judge.rows({"workloads": {}, "idle": idle})
     assert (row["holds"], row["aim_holds"]) == (True, False)
     assert "| 4,096 B | yes | 2,048 B | **no** |" in markdown.judged({"judged": [row]})[2]
+
+
+def test_a_curve_goes_as_far_as_all_runs_do_and_lies_between_their_points():
+    one = [[0.0, 100.0], [90.0, 200.0], [99.0, 400.0], [100.0, 900.0]]
+    other = [[0.0, 300.0], [90.0, 600.0], [100.0, 700.0]]
+    curve = latencies.curve([one, other])
+    assert [percentile for percentile, _ in curve[:: latencies.POINTS_PER_DECADE]] == [0.0, 90.0]
+    assert curve[0][1] == 200 and curve[-1][1] == 400
+    assert curve == sorted(curve)
+    # Halfway from 0 % to 90 % on the axis of decades is 68.4 %.
+    assert curve[10][0] == pytest.approx(68.377, abs=0.001)
+    assert curve[10][1] == pytest.approx((150 + 450) / 2)
+
+
+def test_runs_without_latencies_have_none():
+    assert latencies.medians([{"latency_us": None}, {"latency_us": {"count": 0}}]) == {}
 
 
 @pytest.mark.parametrize(("ratio", "text"), [(1 / 11.7, "1/11.7"), (0.1, "1/10"), (0.5, "1/2"), (1.07, "1.07")])

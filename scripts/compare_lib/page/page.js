@@ -50,17 +50,24 @@ for (const [key, workload] of Object.entries(result.workloads)) {
   card("cpu", `${key}: ${workload.title}`, `µs of CPU; ${rates}`, null, (width) => bars(width, rows, { runs }));
 }
 
+// The powers of ten around some values.
+const decades = (values) => {
+  const [least, most] = d3.extent(values, Math.log10);
+  return d3.range(Math.floor(least), Math.ceil(most) + 1).map((power) => 10 ** power);
+};
+
 // Percentiles as their distance from all: 99.9 % is at 1000.
 const rank = (percentile) => 1 / (1 - percentile / 100);
 function curves(width, lines) {
   const points = lines.flatMap(({ name, fill, curve }) =>
     curve.filter(([percentile, us]) => percentile < 100 && us > 0).map(([percentile, us]) => ({ name, fill, percentile, us, rank: rank(percentile) })));
   const most = d3.max(points, (point) => point.rank);
-  const ticks = [50, 90, 99, 99.9, 99.99, 99.999, 99.9999].filter((percentile) => rank(percentile) <= most * 1.01);
+  const percentiles = [50, 90, 99, 99.9, 99.99, 99.999, 99.9999].filter((percentile) => rank(percentile) <= most * 1.01);
+  const ticks = decades(points.map((point) => point.us));
   return Plot.plot({
-    width, height: 300, marginLeft: 52, marginRight: 16, style,
-    x: { type: "log", label: "percentile", domain: [1, most], ticks: ticks.map(rank), tickFormat: (value) => `${+(100 - 100 / value).toFixed(4)}`, grid: false },
-    y: { type: "log", label: null, grid: true, tickFormat: (us) => (Number.isInteger(Math.log10(us)) ? time(us) : ""), nice: true },
+    width, height: 300, marginLeft: 56, marginRight: 16, marginBottom: 42, style,
+    x: { type: "log", label: "percentile", labelOffset: 38, domain: [1, most], ticks: percentiles.map(rank), tickFormat: (value) => `${+(100 - 100 / value).toFixed(4)}`, grid: false },
+    y: { type: "log", label: null, grid: true, ticks, domain: d3.extent(ticks), tickFormat: time },
     marks: [
       Plot.line(points, { x: "rank", y: "us", z: "name", stroke: "fill", strokeWidth: 2.2, curve: "monotone-x" }),
       Plot.ruleX(points, Plot.pointerX({ x: "rank", stroke: "var(--soft)", strokeDasharray: "2 2" })),
@@ -78,7 +85,13 @@ const halves = drawn(Object.entries(result.latency).map(([name, of]) => ({
   fill: name.includes("Java's") ? "var(--extra)" : colour(of.service),
 })));
 const panels = [];
-if (halves.length) panels.push(["At half of saturation", "publish, 16 clients, 1 KiB", halves]);
+if (halves.length) panels.push(["Publish to receipt, at half of saturation", "16 clients, 1 KiB", halves]);
+const through = drawn(Object.entries(result.end_to_end.targets ?? {}).map(([name, of]) => ({
+  name: names[name], fill: colour(name), curve: of.latency_percentiles })));
+if (through.length) {
+  const rate = d3.format(",.0f")(result.end_to_end.rate);
+  panels.push(["Publish to delivery, through a real broker", `both at ${rate}/s, half of what goes through Java's`, through]);
+}
 for (const [key, workload] of Object.entries(result.workloads)) {
   const lines = drawn(["java", "ours"].filter((name) => name in workload.targets).map((name) => ({
     name: names[name], fill: colour(name), curve: workload.targets[name].latency_percentiles })));
@@ -98,12 +111,13 @@ const sizes = Object.entries(result.sweep).flatMap(([size, targets]) =>
   Object.entries(targets).map(([name, of]) => ({ size: +size, name, us: of.cpu_us_per_message })));
 if (sizes.length) {
   const bytes = (value) => (value >= 1024 ? `${value / 1024} KiB` : `${value} B`);
+  const ticks = decades(sizes.map((point) => point.us));
   const present = Object.keys(names).filter((name) => sizes.some((point) => point.name === name));
   card("size", "CPU for each message, by payload", "publish with two properties and a key; both axes are logarithmic",
     present.map((name) => [names[name], colour(name)]), (width) => Plot.plot({
-      width, height: 300, marginLeft: 52, marginRight: 20, style,
-      x: { type: "log", base: 2, label: "payload", ticks: [...new Set(sizes.map((point) => point.size))], tickFormat: bytes },
-      y: { type: "log", label: "µs", grid: true, tickFormat: (value) => (/^[125]/.test(value.toExponential()) ? `${value}` : ""), nice: true },
+      width, height: 300, marginLeft: 56, marginRight: 24, marginBottom: 42, style,
+      x: { type: "log", base: 2, label: "payload", labelOffset: 38, ticks: [...new Set(sizes.map((point) => point.size))], tickFormat: bytes },
+      y: { type: "log", label: null, grid: true, ticks, domain: d3.extent(ticks), tickFormat: time },
       marks: [
         Plot.line(sizes, { x: "size", y: "us", z: "name", stroke: (point) => colour(point.name), strokeWidth: 2.2 }),
         Plot.dot(sizes, { x: "size", y: "us", fill: (point) => colour(point.name), r: 3.5 }),
