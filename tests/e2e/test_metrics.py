@@ -125,6 +125,23 @@ def test_both_forms_tell_the_same(own, topic):
     assert decoded["delivery_latency"].get_total_count() == 0
 
 
+def test_asking_counts_as_nothing_but_asking(own, topic):
+    with own.producer(topic) as producer, own.consumer(topic) as consumer:
+        producer.publish("x")
+        consumer.ack(consumer.json())
+        consumer.send({"type": "isEndOfTopic"})
+        consumer.json()
+        before = sums(own)
+        for _ in range(3):
+            after = sums(own)
+        changed = {name for name in before | after if before[name] != after[name]}
+    of_asking = {"answers_total/2xx", "client_received_bytes_total", "client_sent_bytes_total"}
+    # Keep-alives of the broker come when they like.
+    of_time = {"broker_received_bytes_total", "broker_sent_bytes_total", "read_buffers/broker", "read_buffers_lent/broker"}
+    assert after["answers_total/2xx"] - before["answers_total/2xx"] == 3
+    assert {name for name in changed - of_time if not name.startswith("turn_seconds")} == of_asking
+
+
 def test_names_and_forms_are_as_prometheus_wants_them(service):
     """The rules of `promtool check metrics`."""
     body = get(service, "/metrics")[2]
