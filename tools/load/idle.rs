@@ -30,7 +30,7 @@ pub(crate) fn run(
     common: &mut Common,
     kind: Idle,
     topics: usize,
-    progress: &mut Progress,
+    progress: &Progress,
 ) -> io::Result<Held> {
     let (clock, target) = (Clock::start(), common.target()?);
     let (topic, query) = (

@@ -83,7 +83,7 @@ fn run(load: Load) -> io::Result<String> {
         topics,
     } = load
     {
-        let held = idle::run(&mut common, kind, topics, &mut progress)?;
+        let held = idle::run(&mut common, kind, topics, &progress)?;
         return Ok(match format {
             Format::Json => held.json().to_string(),
             Format::Text => held.text(),

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::{
     bytes::Bytes,
     client::Client,
-    clock::Clock,
+    clock::{Clock, nanoseconds},
     consumer::Consumer,
     json::Kind,
     options::{Common, ConsumeOptions, MessageOptions, PaceOptions},
@@ -219,5 +219,5 @@ fn properties(pairs: &[(String, String)]) -> Vec<u8> {
 
 fn seconds(clock: Clock) -> u64 {
     let since = clock.wall(0).duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| crate::clock::nanoseconds(since))
+    since.map_or(0, nanoseconds)
 }

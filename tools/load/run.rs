@@ -157,7 +157,7 @@ impl Crew {
         &self,
         plan: &Plan,
         clock: Clock,
-        progress: &mut Progress,
+        progress: &Progress,
         open: &mut impl FnMut(usize) -> io::Result<Slot>,
     ) -> io::Result<()> {
         let (start, ramp) = (clock.now(), nanoseconds(plan.ramp));

@@ -130,7 +130,7 @@ fn notes(page: &mut String, kind: &Kind, result: &Result) {
         (tally.unanswered, "publishes were never answered"),
         (
             tally.unsent,
-            "publishes were due and not sent: the service did not keep up",
+            "publishes were due and not sent: the service, or the limit of those in flight, held them up",
         ),
         (tally.stale, "deliveries were of an earlier run"),
     ] {

@@ -87,7 +87,7 @@ impl Texts {
         let start = out.len();
         let whole = bytes / 3;
         out.extend_from_slice(self.longest.get(..whole * 4).unwrap_or(&self.longest));
-        if bytes % 3 != 0 {
+        if !bytes.is_multiple_of(3) {
             base64::encode_append(&self.payloads.of(bytes)[whole * 3..], out);
         }
         if let Some(head) = head
@@ -114,7 +114,7 @@ impl Texts {
             return false;
         };
         let whole = bytes / 3 * 4;
-        if encoded.len() % 4 != 0
+        if !encoded.len().is_multiple_of(4)
             || !self.payloads.sizes().contain(bytes)
             || encoded.get(skipped..whole) != self.longest.get(skipped..whole)
         {

@@ -41,29 +41,39 @@ pub(crate) fn put_receipt(
     out: &mut Vec<u8>,
     producer_id: u64,
     sequence_id: u64,
+    highest: Option<u64>,
     (ledger, entry): (u64, u64),
 ) {
     let id = uint_len(1, ledger) + uint_len(2, entry);
-    let body = uint_len(1, producer_id) + uint_len(2, sequence_id) + bytes_len(3, id);
+    let mut body = uint_len(1, producer_id) + uint_len(2, sequence_id) + bytes_len(3, id);
+    body += highest.map_or(0, |highest| uint_len(4, highest));
     put_head(out, Kind::SendReceipt, body, 0);
     put_uint(out, 1, producer_id);
     put_uint(out, 2, sequence_id);
     put_bytes_header(out, 3, id);
     put_uint(out, 1, ledger);
     put_uint(out, 2, entry);
+    if let Some(highest) = highest {
+        put_uint(out, 4, highest);
+    }
 }
 
-/// What follows a MESSAGE command: always the same, so its checksum is taken once.
-pub(crate) fn stored(payload: &[u8]) -> Vec<u8> {
-    /// 2026-01-01T00:00:00Z; nothing hangs on it.
-    const PUBLISH_TIME_MS: u64 = 1_767_225_600_000;
-    let mut metadata = Vec::new();
-    put_bytes(&mut metadata, 1, b"null-broker");
-    put_uint(&mut metadata, 2, 0);
-    put_uint(&mut metadata, 3, PUBLISH_TIME_MS);
+/// Appends SEND_ERROR.
+pub(crate) fn put_send_error(out: &mut Vec<u8>, producer_id: u64, sequence_id: u64, code: u64) {
+    const TEXT: &[u8] = b"refused on purpose";
+    let body = uint_len(1, producer_id) + uint_len(2, sequence_id) + uint_len(3, code);
+    put_head(out, Kind::SendError, body + bytes_len(4, TEXT.len()), 0);
+    put_uint(out, 1, producer_id);
+    put_uint(out, 2, sequence_id);
+    put_uint(out, 3, code);
+    put_bytes(out, 4, TEXT);
+}
+
+/// What follows a MESSAGE command.
+pub(crate) fn stored(metadata: &[u8], payload: &[u8]) -> Vec<u8> {
     let mut covered = Vec::new();
     put_size(&mut covered, metadata.len());
-    covered.extend_from_slice(&metadata);
+    covered.extend_from_slice(metadata);
     covered.extend_from_slice(payload);
     let checksum = crc32c::crc32c(&covered).to_be_bytes();
     [&MAGIC_CHECKSUM[..], &checksum, &covered].concat()

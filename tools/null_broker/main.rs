@@ -4,7 +4,8 @@
 //! It speaks enough of Pulsar's binary protocol for Pulsar's Java client and for this service.
 //! One blocking thread serves a connection: it reads, answers everything that one read brought,
 //! and writes once. Payloads, checksums and message ids are checked and counted; `SIGUSR1` prints
-//! the counts as a line of JSON, and so does the end (`SIGTERM` or `SIGINT`).
+//! the counts as a line of JSON, and so does the end (`SIGTERM` or `SIGINT`). What it delivers, how late it is and what goes
+//! wrong on purpose can be chosen.
 //!
 //! With `--mirror IN:OUT:WINDOW` it is no broker but a peer that answers each IN bytes with OUT
 //! bytes, after WINDOW answers at the beginning: the far end for the bare relay.
@@ -19,11 +20,15 @@
 mod answers;
 mod consumers;
 mod delayed;
+mod deliveries;
+mod faults;
 mod mirror;
 mod peer;
+mod publishes;
 #[path = "../shared/mod.rs"]
 mod shared;
 mod stats;
+mod world;
 
 use std::{
     net::{SocketAddr, TcpListener, TcpStream},
@@ -39,21 +44,31 @@ use signal_hook::{
     iterator::Signals,
 };
 
-use crate::{mirror::Mirror, peer::Peer, stats::Stats};
+use crate::{
+    deliveries::DeliveryOptions, faults::FaultOptions, mirror::Mirror, peer::Peer,
+    shared::sizes::Sizes, world::World,
+};
 
 /// A broker that confirms everything, delivers endlessly and stores nothing.
 #[derive(Parser, Clone)]
 struct Arguments {
-    /// Where to listen; port 0 takes any free one. The address is the first line printed.
+    /// Where to listen; port 0 takes any free one. The address is the first line printed
     #[arg(long, default_value = "127.0.0.1:6650")]
     listen: SocketAddr,
-    /// Microseconds from a command's arrival to its answer's leaving.
+    /// Microseconds from a command's arrival to its answer's leaving
     #[arg(long, default_value_t = 0)]
     delay_us: u64,
-    /// Size of each delivered payload, and of those that are expected.
-    #[arg(long, default_value_t = 1024)]
-    payload_bytes: usize,
-    /// Be no broker, but answer each IN bytes with OUT, after WINDOW answers at the beginning.
+    /// Up to so many microseconds more, by chance
+    #[arg(long, default_value_t = 0)]
+    jitter_us: u64,
+    /// Sizes of delivered payloads, and of those that are expected: 1024, 100-2000 (evenly), 100:9,65536:1 (size:weight)
+    #[arg(long, value_name = "SIZES", default_value = "1024")]
+    payload_bytes: Sizes,
+    #[command(flatten)]
+    deliveries: DeliveryOptions,
+    #[command(flatten)]
+    faults: FaultOptions,
+    /// Be no broker, but answer each IN bytes with OUT, after WINDOW answers at the beginning
     #[arg(long, value_name = "IN:OUT:WINDOW")]
     mirror: Option<Mirror>,
 }
@@ -72,12 +87,13 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> std::io::Result<()> {
     let listener = TcpListener::bind(arguments.listen)?;
     println!("{}", listener.local_addr()?);
-    let stats = Arc::new(Stats::default());
+    let mirror = arguments.mirror;
+    let world = Arc::new(World::new(arguments));
     let mut signals = Signals::new([SIGUSR1, SIGTERM, SIGINT])?;
-    let shown = stats.clone();
-    thread::spawn(move || accept(&listener, &arguments, &stats));
+    let shown = world.clone();
+    thread::spawn(move || accept(&listener, mirror, &world));
     for signal in &mut signals {
-        println!("{}", shown.json());
+        println!("{}", shown.stats.json());
         if signal != SIGUSR1 {
             break;
         }
@@ -85,11 +101,11 @@ fn run(arguments: Arguments) -> std::io::Result<()> {
     Ok(())
 }
 
-fn accept(listener: &TcpListener, arguments: &Arguments, stats: &Arc<Stats>) {
+fn accept(listener: &TcpListener, mirror: Option<Mirror>, world: &Arc<World>) {
     for stream in listener.incoming() {
-        let (arguments, stats) = (arguments.clone(), stats.clone());
+        let world = world.clone();
         match stream.and_then(|stream| stream.set_nodelay(true).map(|()| stream)) {
-            Ok(stream) => drop(thread::spawn(move || serve(stream, &arguments, &stats))),
+            Ok(stream) => drop(thread::spawn(move || serve(stream, mirror, &world))),
             Err(error) => {
                 eprintln!("accept: {error}");
                 thread::sleep(Duration::from_millis(100));
@@ -98,13 +114,10 @@ fn accept(listener: &TcpListener, arguments: &Arguments, stats: &Arc<Stats>) {
     }
 }
 
-fn serve(stream: TcpStream, arguments: &Arguments, stats: &Arc<Stats>) {
-    let ended = match arguments.mirror {
+fn serve(stream: TcpStream, mirror: Option<Mirror>, world: &Arc<World>) {
+    let ended = match mirror {
         Some(mirror) => mirror.serve(stream),
-        None => {
-            let delay = Duration::from_micros(arguments.delay_us);
-            Peer::new(stream, delay, arguments.payload_bytes, stats.clone()).and_then(Peer::serve)
-        }
+        None => Peer::new(stream, world.clone()).and_then(Peer::serve),
     };
     if let Err(error) = ended {
         eprintln!("connection: {error}");

@@ -4,34 +4,31 @@ use std::{
     collections::HashMap,
     io::{self, Read},
     net::TcpStream,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::Arc,
     time::Duration,
 };
 
 use prost::Message;
-use pulsar_ws_fast::{
-    codec::protobuf::{Field, Reader},
-    pulsar::{
-        proto::{
-            CommandCloseConsumer, CommandCloseProducer, CommandConnected, CommandGetLastMessageId,
-            CommandGetLastMessageIdResponse, CommandLookupTopic, CommandLookupTopicResponse,
-            CommandPartitionedTopicMetadata, CommandPartitionedTopicMetadataResponse, CommandPong,
-            CommandProducer, CommandSeek, CommandSubscribe, CommandSuccess, CommandUnsubscribe,
-            Kind, MessageIdData,
-        },
-        wire::{FRAME_PADDING_BYTES, Frame, MESSAGE_BYTES_MAX_DEFAULT, Stored, frame_len},
+use pulsar_ws_fast::pulsar::{
+    proto::{
+        CommandCloseConsumer, CommandCloseProducer, CommandConnected, CommandError,
+        CommandGetLastMessageId, CommandGetLastMessageIdResponse, CommandLookupTopic,
+        CommandLookupTopicResponse, CommandPartitionedTopicMetadata,
+        CommandPartitionedTopicMetadataResponse, CommandPong, CommandProducer, CommandSeek,
+        CommandSubscribe, CommandSuccess, CommandUnsubscribe, Kind, MessageIdData,
     },
+    wire::{FRAME_PADDING_BYTES, Frame, MESSAGE_BYTES_MAX_DEFAULT, frame_len},
 };
 
 use crate::{
     answers,
     consumers::{ack, flow},
     delayed::Writer,
-    shared::{id_hash, payloads::Payloads, sizes::Sizes},
-    stats::{Stats, Turn},
+    faults::Faults,
+    publishes::{Judge, send},
+    shared::id_hash,
+    stats::Turn,
+    world::World,
 };
 
 const READ_BYTES: usize = 256 * 1024;
@@ -40,49 +37,48 @@ const FRAME_BYTES_MAX: usize = MESSAGE_BYTES_MAX_DEFAULT + FRAME_PADDING_BYTES;
 const WRITE_BYTES: usize = 512 * 1024;
 /// The one that Pulsar 4.0 speaks.
 const PROTOCOL_VERSION: i32 = 21;
-
-/// Numbers for ledgers: one for each producer and each consumer, over all connections.
-static LEDGERS: AtomicU64 = AtomicU64::new(1);
+/// How long to wait for the end of a peer that was dropped.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 pub(crate) struct Peer {
     stream: TcpStream,
     writer: Writer,
     url: String,
     out: Vec<u8>,
-    stats: Arc<Stats>,
+    world: Arc<World>,
     turn: Turn,
-    /// The payload that publishes should have.
-    payloads: Payloads,
-    /// What each delivery holds.
-    stored: Vec<u8>,
+    faults: Faults,
+    judge: Judge,
     /// The next message id of each.
     producers: HashMap<u64, (u64, u64)>,
-    consumers: HashMap<u64, (u64, u64)>,
+    consumers: HashMap<u64, Consumer>,
+}
+
+struct Consumer {
+    ledger: u64,
+    entry: u64,
+    /// Permits that are left; a batch may take more than there were.
+    permits: i64,
 }
 
 impl Peer {
-    pub(crate) fn new(
-        stream: TcpStream,
-        delay: Duration,
-        payload_bytes: usize,
-        stats: Arc<Stats>,
-    ) -> io::Result<Self> {
-        let payloads = Payloads::new(Sizes::Fixed(payload_bytes));
+    pub(crate) fn new(stream: TcpStream, world: Arc<World>) -> io::Result<Self> {
+        let (number, faults) = world.connection();
         Ok(Self {
-            writer: Writer::new(stream.try_clone()?, delay),
+            writer: Writer::new(stream.try_clone()?, world.delay, number),
             url: format!("pulsar://{}", stream.local_addr()?),
             stream,
             out: Vec::new(),
-            stats,
+            world,
             turn: Turn::default(),
-            stored: answers::stored(payloads.of(payload_bytes)),
-            payloads,
+            faults,
+            judge: Judge::new(),
             producers: HashMap::new(),
             consumers: HashMap::new(),
         })
     }
 
-    /// Reads, answers and writes until the peer goes away.
+    /// Reads, answers and writes until the peer goes away, or is dropped.
     pub(crate) fn serve(mut self) -> io::Result<()> {
         let mut buffer = vec![0; READ_BYTES + FRAME_BYTES_MAX];
         let mut filled = 0;
@@ -98,15 +94,31 @@ impl Peer {
             while let Some(len) =
                 frame_len(&buffer[done..filled], FRAME_BYTES_MAX).map_err(io::Error::other)?
                 && done + len <= filled
+                && !self.faults.over()
             {
                 self.answer(&buffer[done..done + len])?;
                 done += len;
             }
+            self.writer.send(&mut self.out)?;
+            if self.faults.over() {
+                self.turn.drops += 1;
+            }
+            self.world.stats.add(&std::mem::take(&mut self.turn));
+            if self.faults.over() {
+                return self.drop_peer(&mut buffer);
+            }
             buffer.copy_within(done..filled, 0);
             filled -= done;
-            self.writer.send(&mut self.out)?;
-            self.stats.add(&std::mem::take(&mut self.turn));
         }
+    }
+
+    /// Ends the connection. What was answered arrives; what comes from now on is not looked at.
+    fn drop_peer(self, buffer: &mut [u8]) -> io::Result<()> {
+        self.writer.end()?;
+        self.stream.set_read_timeout(Some(FAREWELL))?;
+        let mut stream = self.stream;
+        while matches!(stream.read(buffer), Ok(1..)) {}
+        Ok(())
     }
 
     fn answer(&mut self, frame: &[u8]) -> io::Result<()> {
@@ -123,51 +135,68 @@ impl Peer {
     }
 
     fn send(&mut self, frame: &Frame<'_>) -> io::Result<()> {
-        let (mut producer_id, mut sequence_id) = (0, 0);
-        let mut fields = Reader::new(frame.body);
-        while let Some(field) = fields.next().map_err(io::Error::other)? {
-            match field {
-                (1, Field::Varint(id)) => producer_id = id,
-                (2, Field::Varint(id)) => sequence_id = id,
-                _ => {}
-            }
-        }
-        let Some((ledger, entry)) = self.producers.get_mut(&producer_id) else {
+        let send = send(frame.body).map_err(io::Error::other)?;
+        let Some((ledger, entry)) = self.producers.get_mut(&send.producer) else {
             return Err(io::Error::other("SEND of an unknown producer"));
         };
+        let found = self.judge.judge(&send, frame.rest, &self.world.payloads);
+        self.turn.broken += found.broken;
+        self.turn.batches += u64::from(found.batch);
+        self.faults.count(found.messages);
+        if self.faults.refuses_publish() {
+            let (code, _) = self.faults.codes();
+            self.turn.send_errors += 1;
+            answers::put_send_error(&mut self.out, send.producer, send.sequence, code);
+            return Ok(());
+        }
         let id = (*ledger, *entry);
         *entry += 1;
-        if Stored::parse(frame.rest).is_none_or(|stored| !expected(&self.payloads, stored.payload))
-        {
-            self.turn.broken += 1;
-        }
-        self.turn.receipts += 1;
-        self.turn.receipts_sum = self.turn.receipts_sum.wrapping_add(id_hash(id.0, id.1));
-        answers::put_receipt(&mut self.out, producer_id, sequence_id, id);
+        self.turn.receipts += found.messages;
+        let hashes = id_hash(id.0, id.1).wrapping_mul(found.messages);
+        self.turn.receipts_sum = self.turn.receipts_sum.wrapping_add(hashes);
+        answers::put_receipt(
+            &mut self.out,
+            send.producer,
+            send.sequence,
+            send.highest,
+            id,
+        );
         Ok(())
     }
 
     fn deliver(&mut self, body: &[u8]) -> io::Result<()> {
         let (consumer_id, permits) = flow(body).map_err(io::Error::other)?;
-        let Some((ledger, entry)) = self.consumers.get_mut(&consumer_id) else {
+        let Some(consumer) = self.consumers.get_mut(&consumer_id) else {
             // It was closed while this was under way.
             return Ok(());
         };
-        for _ in 0..permits {
-            answers::put_message(&mut self.out, consumer_id, (*ledger, *entry), &self.stored);
-            *entry += 1;
+        let deliveries = &self.world.deliveries;
+        let messages = i64::try_from(deliveries.messages).unwrap_or(1);
+        consumer.permits = consumer
+            .permits
+            .saturating_add(i64::try_from(permits).unwrap_or(0));
+        while consumer.permits > 0 && !self.faults.over() {
+            let id = (consumer.ledger, consumer.entry);
+            let stored = deliveries.entry(consumer.entry);
+            answers::put_message(&mut self.out, consumer_id, id, stored);
+            consumer.entry += 1;
+            consumer.permits -= messages;
+            self.turn.deliveries += deliveries.messages;
+            self.faults.count(deliveries.messages);
             if self.out.len() >= WRITE_BYTES {
                 self.writer.send(&mut self.out)?;
             }
         }
-        self.turn.deliveries += permits;
         Ok(())
     }
 
     fn ack(&mut self, body: &[u8]) -> io::Result<()> {
         let acked = ack(body).map_err(io::Error::other)?;
-        self.turn.acks += acked.messages;
-        self.turn.acks_sum = self.turn.acks_sum.wrapping_add(acked.sum);
+        let messages = self.world.deliveries.messages;
+        self.turn.acks += acked.entries * messages;
+        self.turn.partial_acks += acked.parts;
+        let hashes = acked.sum.wrapping_mul(messages);
+        self.turn.acks_sum = self.turn.acks_sum.wrapping_add(hashes);
         if let Some(request) = acked.request {
             answers::put_ack_response(&mut self.out, acked.consumer, request);
         }
@@ -210,8 +239,7 @@ impl Peer {
             Kind::Producer => self.open_producer(&decode(body)?),
             Kind::Subscribe => {
                 let asked: CommandSubscribe = decode(body)?;
-                self.consumers.insert(asked.consumer_id, next_ledger());
-                self.succeed(asked.request_id);
+                self.open_consumer(&asked);
             }
             Kind::CloseProducer => {
                 let asked: CommandCloseProducer = decode(body)?;
@@ -236,7 +264,11 @@ impl Peer {
     }
 
     fn open_producer(&mut self, asked: &CommandProducer) {
-        self.producers.insert(asked.producer_id, next_ledger());
+        if self.faults.refuses_producer() {
+            return self.refuse(asked.request_id);
+        }
+        self.producers
+            .insert(asked.producer_id, (self.world.next_ledger(), 0));
         self.turn.producers += 1;
         let name = asked.producer_name.as_deref().unwrap_or_default();
         if name.is_empty() {
@@ -247,9 +279,36 @@ impl Peer {
         }
     }
 
+    fn open_consumer(&mut self, asked: &CommandSubscribe) {
+        if self.faults.refuses_subscribe() {
+            return self.refuse(asked.request_id);
+        }
+        let consumer = Consumer {
+            ledger: self.world.next_ledger(),
+            entry: 0,
+            permits: 0,
+        };
+        self.consumers.insert(asked.consumer_id, consumer);
+        self.succeed(asked.request_id);
+    }
+
+    fn refuse(&mut self, request_id: u64) {
+        let (_, error) = self.faults.codes();
+        self.turn.refused += 1;
+        let refusal = CommandError {
+            request_id,
+            error,
+            message: "refused on purpose".into(),
+        };
+        self.put(Kind::Error, &refusal);
+    }
+
     /// There is always more than the consumer has seen.
     fn tell_last(&mut self, asked: CommandGetLastMessageId) {
-        let ledger = self.consumers.get(&asked.consumer_id).map_or(0, |id| id.0);
+        let ledger = self
+            .consumers
+            .get(&asked.consumer_id)
+            .map_or(0, |consumer| consumer.ledger);
         let answer = CommandGetLastMessageIdResponse {
             last_message_id: MessageIdData {
                 ledger_id: ledger,
@@ -271,15 +330,6 @@ impl Peer {
     }
 }
 
-fn next_ledger() -> (u64, u64) {
-    (LEDGERS.fetch_add(1, Relaxed), 0)
-}
-
 fn decode<M: Message + Default>(body: &[u8]) -> io::Result<M> {
     M::decode(body).map_err(io::Error::other)
-}
-
-/// Whether a payload is one of those that the load client publishes.
-fn expected(payloads: &Payloads, payload: &[u8]) -> bool {
-    payloads.sizes().contain(payload.len()) && payloads.of(payload.len()) == payload
 }

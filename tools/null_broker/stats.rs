@@ -12,6 +12,11 @@ pub(crate) struct Stats {
     acks: AtomicU64,
     acks_sum: AtomicU64,
     broken: AtomicU64,
+    batches: AtomicU64,
+    partial_acks: AtomicU64,
+    send_errors: AtomicU64,
+    refused: AtomicU64,
+    drops: AtomicU64,
 }
 
 /// What one read brought.
@@ -28,6 +33,16 @@ pub(crate) struct Turn {
     pub(crate) acks_sum: u64,
     /// Publishes with a wrong checksum or payload.
     pub(crate) broken: u64,
+    /// Publishes that were batches.
+    pub(crate) batches: u64,
+    /// Acknowledgements of single messages of a batch.
+    pub(crate) partial_acks: u64,
+    /// Entries that were answered by an error, on purpose.
+    pub(crate) send_errors: u64,
+    /// Producers and consumers that were refused, on purpose.
+    pub(crate) refused: u64,
+    /// Connections that were ended, on purpose.
+    pub(crate) drops: u64,
 }
 
 impl Stats {
@@ -40,6 +55,11 @@ impl Stats {
             (&self.acks, turn.acks),
             (&self.acks_sum, turn.acks_sum),
             (&self.broken, turn.broken),
+            (&self.batches, turn.batches),
+            (&self.partial_acks, turn.partial_acks),
+            (&self.send_errors, turn.send_errors),
+            (&self.refused, turn.refused),
+            (&self.drops, turn.drops),
         ] {
             // Wraps around, as sums of hashes may.
             total.fetch_add(more, Relaxed);
@@ -48,7 +68,7 @@ impl Stats {
 
     pub(crate) fn json(&self) -> String {
         format!(
-            r#"{{"producers":{},"receipts":{},"receipts_sum":"{:016x}","deliveries":{},"acks":{},"acks_sum":"{:016x}","broken":{}}}"#,
+            r#"{{"producers":{},"receipts":{},"receipts_sum":"{:016x}","deliveries":{},"acks":{},"acks_sum":"{:016x}","broken":{},"batches":{},"partial_acks":{},"send_errors":{},"refused":{},"drops":{}}}"#,
             self.producers.load(Relaxed),
             self.receipts.load(Relaxed),
             self.receipts_sum.load(Relaxed),
@@ -56,6 +76,11 @@ impl Stats {
             self.acks.load(Relaxed),
             self.acks_sum.load(Relaxed),
             self.broken.load(Relaxed),
+            self.batches.load(Relaxed),
+            self.partial_acks.load(Relaxed),
+            self.send_errors.load(Relaxed),
+            self.refused.load(Relaxed),
+            self.drops.load(Relaxed),
         )
     }
 }
