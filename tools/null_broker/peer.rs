@@ -146,7 +146,9 @@ impl Peer {
         if self.faults.refuses_publish() {
             let (code, _) = self.faults.codes();
             self.turn.send_errors += 1;
-            answers::put_send_error(&mut self.out, send.producer, send.sequence, code);
+            // Of a batch it is the last message's, as brokers do it.
+            let sequence = send.highest.unwrap_or(0).max(send.sequence);
+            answers::put_send_error(&mut self.out, send.producer, sequence, code);
             return Ok(());
         }
         let id = (*ledger, *entry);
