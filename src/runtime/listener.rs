@@ -2,13 +2,13 @@
 
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener},
     pin::pin,
     rc::Rc,
     time::Duration,
 };
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::{
     core::Core,
@@ -102,6 +102,11 @@ impl Acceptor {
         core.stop();
         if let Err(error) = self.accept_waiting(core, ACCEPTS_AT_STOP) {
             tracing::debug!(%error, "connections are lost");
+        }
+        // Closing is not enough: the ring refers to the socket until the kernel has cleared it up, which may be
+        // after the process has ended, and until then clients would be sent here in a takeover.
+        if let Err(error) = SockRef::from(&self.listener).shutdown(Shutdown::Read) {
+            tracing::debug!(%error, "the listening socket is open until the end");
         }
         self.stopped.notify();
     }
