@@ -10,7 +10,8 @@ use crate::config::Driver;
 const KERNEL: Topic = Topic {
     group: "io_uring",
     name: "kernel",
-    why: "Rings wait with a timeout and poll sockets in ways that Linux has since 5.11.",
+    why: "Rings wait with a timeout since Linux 5.11, and since 6.1 completions gather until a shard \
+          asks for them, so that it is not interrupted.",
 };
 const SWITCH: Topic = Topic {
     group: "io_uring",
@@ -30,6 +31,8 @@ const MEMLOCK: Topic = Topic {
           process has CAP_IPC_LOCK.",
 };
 const KERNEL_MIN: (u32, u32) = (5, 11);
+/// Rings whose completions gather until the shard waits for them.
+const KERNEL_GOOD: (u32, u32) = (6, 1);
 /// A ring of 1024 entries, with its queues.
 const RING_BYTES: u64 = 105 * 1024;
 const CAP_IPC_LOCK: u32 = 14;
@@ -69,6 +72,9 @@ fn kernel(view: &View<'_>) -> Finding {
             format!("Linux {release}"),
             "Linux 5.11 or newer, or --driver epoll",
         );
+    }
+    if version < KERNEL_GOOD {
+        return KERNEL.advice(format!("Linux {release}"), "Linux 6.1 or newer");
     }
     KERNEL.ok(format!("Linux {release}"))
 }

@@ -11,9 +11,23 @@ use crate::config::Driver;
 /// that have something to do in one turn.
 const RING_ENTRIES: u32 = 1024;
 
+/// When the kernel may finish what the ring was asked for, the cheapest way first.
+const SETUPS: [Setup; 3] = [
+    // Linux 6.1: when this thread waits, and not before. What comes in meanwhile gathers, nobody is
+    // interrupted for it, and the thread alone touches its ring.
+    |ring| ring.setup_single_issuer().setup_defer_taskrun(),
+    // Linux 5.19: whenever this thread calls the kernel; it is not interrupted.
+    |ring| ring.setup_coop_taskrun(),
+    // Before: at any time, by an interrupt from another CPU.
+    |ring| ring,
+];
+
+type Setup = fn(&mut io_uring::Builder) -> &mut io_uring::Builder;
+
 /// From errno.h, the same on all Linux architectures.
 const EPERM: i32 = 1;
 const ENOMEM: i32 = 12;
+const EINVAL: i32 = 22;
 const ENOSYS: i32 = 38;
 
 /// The loop that a shard's thread runs.
@@ -27,11 +41,7 @@ impl Ring {
     /// Makes this thread's ring.
     pub(super) fn build(driver: Driver) -> io::Result<Self> {
         match driver {
-            Driver::IoUring => RuntimeBuilder::<IoUringDriver>::new()
-                .with_entries(RING_ENTRIES)
-                .enable_timer()
-                .build()
-                .map(Self::IoUring),
+            Driver::IoUring => build_ring().map(Self::IoUring),
             Driver::Epoll => RuntimeBuilder::<LegacyDriver>::new()
                 .enable_timer()
                 .build()
@@ -46,6 +56,31 @@ impl Ring {
             Self::Epoll(runtime) => runtime.block_on(future),
         }
     }
+}
+
+/// A ring set up as well as the kernel can.
+fn build_ring() -> io::Result<Runtime<TimeDriver<IoUringDriver>>> {
+    first_known(&SETUPS, |setup| {
+        let mut ring = io_uring::IoUring::builder();
+        setup(&mut ring);
+        RuntimeBuilder::<IoUringDriver>::new()
+            .uring_builder(ring)
+            .with_entries(RING_ENTRIES)
+            .enable_timer()
+            .build()
+    })
+}
+
+/// The first that the kernel does not refuse for not knowing it; another refusal holds for all.
+fn first_known<S: Copy, T>(setups: &[S], build: impl Fn(S) -> io::Result<T>) -> io::Result<T> {
+    let mut refused = io::Error::from_raw_os_error(EINVAL);
+    for &setup in setups {
+        match build(setup) {
+            Err(error) if error.raw_os_error() == Some(EINVAL) => refused = error,
+            result => return result,
+        }
+    }
+    Err(refused)
 }
 
 /// Whether the kernel has io_uring and withholds it from us.
@@ -96,6 +131,24 @@ fn explain_with(shard: usize, error: &io::Error, disabled: Option<&str>) -> Stri
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn old_kernels_get_what_they_know() {
+        let tried = |known: u32, refusal: i32| {
+            let count = std::cell::Cell::new(0);
+            let built = first_known(&[3, 2, 1], |setup: u32| {
+                count.set(count.get() + 1);
+                let refuse = || Err(io::Error::from_raw_os_error(refusal));
+                if setup > known { refuse() } else { Ok(setup) }
+            });
+            let built = built.map_err(|error| error.raw_os_error());
+            (built, count.get())
+        };
+        assert_eq!(tried(3, EINVAL), (Ok(3), 1));
+        assert_eq!(tried(1, EINVAL), (Ok(1), 3));
+        assert_eq!(tried(0, EINVAL), (Err(Some(EINVAL)), 3));
+        assert_eq!(tried(1, EPERM), (Err(Some(EPERM)), 1));
+    }
 
     #[test]
     fn each_cause_names_its_cure() {

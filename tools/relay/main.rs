@@ -34,9 +34,17 @@ struct Arguments {
 
 fn main() -> io::Result<()> {
     let arguments = Arguments::parse();
-    RuntimeBuilder::<IoUringDriver>::new()
-        .with_entries(RING_ENTRIES)
-        .build()?
+    // As the service's rings are; kernels before 6.1 know them plain only.
+    let mut deferring = io_uring::IoUring::builder();
+    deferring.setup_single_issuer().setup_defer_taskrun();
+    let build = |ring| {
+        RuntimeBuilder::<IoUringDriver>::new()
+            .uring_builder(ring)
+            .with_entries(RING_ENTRIES)
+            .build()
+    };
+    build(deferring)
+        .or_else(|_| build(io_uring::IoUring::builder()))?
         .block_on(accept(&arguments))
 }
 

@@ -10,7 +10,9 @@ fn rings() {
     let old = Machine::good().with("proc/sys/kernel/osrelease", "5.10.0-28-amd64");
     old.says("kernel", Problem, "5.11 or newer");
     let oldest = Machine::good().with("proc/sys/kernel/osrelease", "5.11.0");
-    oldest.says("kernel", Fine, "5.11.0");
+    oldest.says("kernel", Advice, "6.1 or newer");
+    let good = Machine::good().with("proc/sys/kernel/osrelease", "6.1.0-44-amd64");
+    good.says("kernel", Fine, "6.1.0-44-amd64");
 
     const SWITCH: &str = "proc/sys/kernel/io_uring_disabled";
     Machine::good().with(SWITCH, "2").says(
