@@ -190,6 +190,29 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Takes the number of `field`, one below 16, if that is what comes next. For messages that are nearly always written
+/// in the same way: who gets `None` reads them with a [`Reader`].
+#[inline(always)]
+pub fn take_uint(rest: &mut &[u8], field: u8) -> Option<u64> {
+    let (tag, mut after) = rest.split_first()?;
+    let value = (*tag == field << 3).then(|| take_varint(&mut after).ok())??;
+    *rest = after;
+    Some(value)
+}
+
+/// As [`take_uint`], for a string or a sub-message of less than 128 bytes.
+#[inline(always)]
+pub fn take_short_bytes<'a>(rest: &mut &'a [u8], field: u8) -> Option<&'a [u8]> {
+    let [tag, len @ ..0x80, after @ ..] = *rest else {
+        return None;
+    };
+    let (bytes, after) = after.split_at_checked(usize::from(*len))?;
+    (*tag == field << 3 | WireType::Bytes as u8).then(|| {
+        *rest = after;
+        bytes
+    })
+}
+
 fn take_array<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], ProtobufError> {
     let (array, after) = rest
         .split_first_chunk::<N>()

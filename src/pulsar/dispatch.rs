@@ -26,8 +26,8 @@ use crate::{session::SessionKey, timer::Now};
 
 /// What one frame came to.
 enum Step {
+    /// Nothing to be done, though maybe something to be told.
     Nothing,
-    Event(Event<'static>),
     /// A MESSAGE, which is worked on outside: what comes of it borrows from the frame.
     Message,
 }
@@ -69,11 +69,6 @@ impl Pulsar {
             };
             match step {
                 Ok((Step::Nothing, _)) => {}
-                Ok((Step::Event(event), _)) => {
-                    if let Some(event) = self.tell(now, event) {
-                        return Some(event);
-                    }
-                }
                 Ok((Step::Message, place)) => break place,
                 Err(reason) => {
                     input.clear();
@@ -253,7 +248,7 @@ impl Pulsar {
                     stored,
                     next: 0,
                 });
-                Ok(self.unfold().map_or(Step::Nothing, Step::Event))
+                Ok(Step::Nothing)
             }
             Receipt::Stale => Ok(Step::Nothing),
             Receipt::OutOfOrder => Err("the broker sent a receipt out of order".into()),
