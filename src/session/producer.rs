@@ -270,7 +270,7 @@ pub struct Sent {
 #[derive(Debug, Default)]
 struct Contexts {
     /// `text[head..]` holds the strings of `sent`, whose lengths are there, one behind the other.
-    text: Vec<u8>,
+    text: String,
     head: usize,
     sent: VecDeque<(Option<usize>, Sent)>,
 }
@@ -289,8 +289,7 @@ impl Contexts {
             self.text.drain(..self.head);
             self.head = 0;
         }
-        self.text
-            .extend_from_slice(context.unwrap_or_default().as_bytes());
+        self.text.push_str(context.unwrap_or_default());
         self.sent.push_back((context.map(str::len), sent));
     }
 
@@ -304,7 +303,7 @@ impl Contexts {
         let len = len?;
         let start = self.head;
         self.head += len;
-        std::str::from_utf8(&self.text[start..self.head]).ok()
+        self.text.get(start..self.head)
     }
 }
 

@@ -161,6 +161,7 @@ impl Deflater {
 
     /// Writes the header of the message begun at `mark`, as [`frame::finish`] does, and puts the compressed form in the
     /// message's place where that pays and [`window_bits`](super::WebSocket::window_bits) says that it may.
+    #[inline]
     pub fn finish(&mut self, out: &mut Vec<u8>, mark: FrameMark, window_bits: Option<u8>) {
         let compressed = window_bits.and_then(|bits| self.deflate(mark.payload(out), bits));
         match compressed {

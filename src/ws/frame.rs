@@ -13,6 +13,9 @@ pub const CONTROL_BYTES_MAX: usize = 125;
 /// The longest close reason: a control payload less the two bytes of the code.
 pub const REASON_BYTES_MAX: usize = CONTROL_BYTES_MAX - 2;
 
+/// The frame ends its message.
+const FIN: u8 = 0x80;
+
 /// The first reserved bit.
 const COMPRESSED: u8 = 0x40;
 
@@ -276,6 +279,13 @@ pub fn begin_text(out: &mut Vec<u8>, expected_bytes: usize) -> FrameMark {
 pub fn finish(out: &mut Vec<u8>, mark: FrameMark) {
     let payload_at = mark.start + mark.header_bytes;
     let payload_bytes = out.len() - payload_at;
+    if let Ok(length @ 0..126) = u8::try_from(payload_bytes)
+        && let [first, second, ..] = &mut out[mark.start..payload_at]
+        && mark.header_bytes == 2
+    {
+        (*first, *second) = (FIN | mark.opcode.bits(), length);
+        return;
+    }
     let mut header = [0; HEADER_BYTES_MAX];
     let length = Header::unmasked(mark.opcode, payload_bytes).write(&mut header);
     if length != mark.header_bytes {
@@ -328,7 +338,12 @@ pub(super) fn write_control(out: &mut Vec<u8>, opcode: Opcode, data: &[u8]) {
 
 fn begin(out: &mut Vec<u8>, opcode: Opcode, expected_bytes: usize) -> FrameMark {
     let start = out.len();
-    Header::unmasked(opcode, expected_bytes).encode(out);
+    // Overwritten by the header in the end: what counts is how long it is.
+    out.extend_from_slice(match expected_bytes {
+        0..126 => &[0; 2],
+        126..=0xFFFF => &[0; 4],
+        _ => &[0; 10],
+    });
     FrameMark {
         opcode,
         start,

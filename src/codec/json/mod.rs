@@ -26,7 +26,7 @@
 //! | [`Text`] | a string between its quotes, and its unescaping |
 //! | [`coerce`] | what a value means where a string, a number or a boolean is expected |
 //! | [`JsonError`] | our own sentences, ending in line and column |
-//! | [`write_string`] | quotes and escapes as Jackson writes them |
+//! | [`write_string`], [`write_str`] | quotes and escapes as Jackson writes them |
 
 pub mod coerce;
 mod cursor;
@@ -43,7 +43,7 @@ use cursor::Cursor;
 pub use coerce::CoerceError;
 pub use error::{JsonError, JsonErrorKind};
 pub use text::Text;
-pub use write::write_string;
+pub use write::{write_str, write_string};
 
 /// A value, borrowed from the message.
 #[derive(Clone, Copy, Debug)]

@@ -7,12 +7,17 @@ use super::scan::find_special;
 /// Only quotes, backslashes and control characters are escaped: the five of them that have a letter by it, the others as `\u001F` in
 /// upper-case hex. Everything else, `/` and U+2028 included, stands as it is. Bytes that are no UTF-8 become U+FFFD.
 pub fn write_string(dst: &mut Vec<u8>, text: &[u8]) {
+    match simdutf8::basic::from_utf8(text) {
+        Ok(text) => write_str(dst, text),
+        Err(_) => write_str(dst, &String::from_utf8_lossy(text)),
+    }
+}
+
+/// As [`write_string`], of what is known to be UTF-8.
+pub fn write_str(dst: &mut Vec<u8>, text: &str) {
     dst.reserve(text.len() + 2);
     dst.push(b'"');
-    match simdutf8::basic::from_utf8(text) {
-        Ok(text) => write_escaped(dst, text.as_bytes()),
-        Err(_) => write_escaped(dst, String::from_utf8_lossy(text).as_bytes()),
-    }
+    write_escaped(dst, text.as_bytes());
     dst.push(b'"');
 }
 

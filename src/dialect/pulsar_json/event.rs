@@ -10,7 +10,7 @@ use super::{PAYLOAD_ENCODING, UNKNOWN};
 use crate::{
     codec::{
         base64::{encode_append, encoded_len},
-        json::write_string,
+        json::{write_str, write_string},
     },
     dialect::TimeFormat,
     session::{
@@ -123,7 +123,7 @@ pub(in crate::dialect) fn write_failure(
     out.extend_from_slice(br#"{"result":"send-error:"#);
     write_number(code.into(), out);
     out.extend_from_slice(br#"","errorMsg":"#);
-    write_string(out, message.as_bytes());
+    write_str(out, message);
     write_context(context, out);
     out.extend_from_slice(ACK_END);
 }
@@ -131,7 +131,7 @@ pub(in crate::dialect) fn write_failure(
 fn write_context(context: Option<&str>, out: &mut Vec<u8>) {
     if let Some(context) = context {
         out.extend_from_slice(br#","context":"#);
-        write_string(out, context.as_bytes());
+        write_str(out, context);
     }
 }
 
