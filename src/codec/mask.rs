@@ -9,6 +9,30 @@ const BLOCK: usize = 4096;
 
 /// Xors `buf` with `key` in place; `key[0]` meets the first byte.
 pub fn mask(buf: &mut [u8], key: [u8; 4]) {
+    #[cfg(target_arch = "x86_64")]
+    if buf.len() >= LONG && std::arch::is_x86_feature_detected!("avx2") {
+        #[allow(
+            unsafe_code,
+            reason = "the same code, compiled for what most processors have"
+        )]
+        // SAFETY: the processor has AVX2.
+        return unsafe { mask_avx2(buf, key) };
+    }
+    mask_with_any(buf, key);
+}
+
+/// From this length on, wider vectors are worth asking whether they are there.
+#[cfg(target_arch = "x86_64")]
+const LONG: usize = 256;
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn mask_avx2(buf: &mut [u8], key: [u8; 4]) {
+    mask_with_any(buf, key);
+}
+
+#[inline(always)]
+fn mask_with_any(buf: &mut [u8], key: [u8; 4]) {
     let [a, b, c, d] = key;
     let word = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
     let (words, rest) = buf.as_chunks_mut::<8>();

@@ -2,29 +2,36 @@
 
 /// The first `"`, `\` or control character, or the length of `bytes`: where a string ends, is escaped, or must be escaped.
 ///
-/// Short strings, and the block that holds the hit, go in words of eight; long stretches go in blocks through a loop that the compiler
-/// turns into vector instructions.
+/// Short strings, and the place of the hit, go sixteen bytes at a time; long stretches go in blocks through a loop that the
+/// compiler turns into vector instructions.
 #[inline]
 pub(super) fn find_special(bytes: &[u8]) -> usize {
     let mut rest = bytes;
-    let mut words = 0;
-    while let Some((word, after)) = rest.split_first_chunk::<8>() {
+    let mut steps = 0;
+    while let Some((sixteen, after)) = rest.split_first_chunk::<16>() {
+        let hits = special_in_sixteen(sixteen);
+        if hits != 0 {
+            return bytes.len() - rest.len() + hits.trailing_zeros() as usize;
+        }
+        rest = after;
+        steps += 1;
+        if steps == STEPS_FIRST {
+            rest = skip_plain_blocks(rest);
+        }
+    }
+    if let Some((word, after)) = rest.split_first_chunk::<8>() {
         let hits = special_in_word(u64::from_le_bytes(*word));
         if hits != 0 {
             return bytes.len() - rest.len() + hits.trailing_zeros() as usize / 8;
         }
         rest = after;
-        words += 1;
-        if words == WORDS_FIRST {
-            rest = skip_plain_blocks(rest);
-        }
     }
     let plain = rest.iter().take_while(|&&byte| !is_special(byte)).count();
     bytes.len() - rest.len() + plain
 }
 
-/// Words looked at before blocks are tried: names and short values end in them.
-const WORDS_FIRST: usize = 4;
+/// Steps made before blocks are tried: names and short values end in them.
+const STEPS_FIRST: usize = 2;
 
 /// Bytes looked at together in long strings.
 const BLOCK: usize = 64;
@@ -32,6 +39,26 @@ const BLOCK: usize = 64;
 /// Leaves out the leading blocks that hold nothing special.
 #[inline(never)]
 fn skip_plain_blocks(bytes: &[u8]) -> &[u8] {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") {
+        #[allow(
+            unsafe_code,
+            reason = "the same code, compiled for what most processors have"
+        )]
+        // SAFETY: the processor has AVX2.
+        return unsafe { skip_plain_blocks_avx2(bytes) };
+    }
+    skip_plain_blocks_with_any(bytes)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn skip_plain_blocks_avx2(bytes: &[u8]) -> &[u8] {
+    skip_plain_blocks_with_any(bytes)
+}
+
+#[inline(always)]
+fn skip_plain_blocks_with_any(bytes: &[u8]) -> &[u8] {
     let mut rest = bytes;
     while let Some((block, after)) = rest.split_first_chunk::<BLOCK>() {
         if block
@@ -45,12 +72,48 @@ fn skip_plain_blocks(bytes: &[u8]) -> &[u8] {
     rest
 }
 
-fn is_special(byte: u8) -> bool {
+const fn is_special(byte: u8) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\'
 }
 
+/// A bit for each special byte, the first one's lowest.
+#[cfg(target_arch = "x86_64")]
+#[inline]
+fn special_in_sixteen(bytes: &[u8; 16]) -> u32 {
+    #[allow(unsafe_code, reason = "a call of what the processor may lack")]
+    // SAFETY: SSE2 is part of every x86-64.
+    unsafe {
+        special_in_sixteen_sse2(bytes)
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "sse2")]
+#[inline]
+fn special_in_sixteen_sse2(bytes: &[u8; 16]) -> u32 {
+    use std::arch::x86_64::{
+        _mm_cmpeq_epi8, _mm_loadu_si128, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128,
+        _mm_set1_epi8,
+    };
+    #[allow(unsafe_code, reason = "a load by pointer")]
+    // SAFETY: sixteen bytes are read, and there are as many.
+    let text = unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) };
+    let quote = _mm_cmpeq_epi8(text, _mm_set1_epi8(b'"'.cast_signed()));
+    let backslash = _mm_cmpeq_epi8(text, _mm_set1_epi8(b'\\'.cast_signed()));
+    let control = _mm_cmpeq_epi8(_mm_min_epu8(text, _mm_set1_epi8(0x1f)), text);
+    let special = _mm_or_si128(_mm_or_si128(quote, backslash), control);
+    _mm_movemask_epi8(special).cast_unsigned()
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn special_in_sixteen(bytes: &[u8; 16]) -> u32 {
+    (0..).zip(bytes).fold(0, |hits, (place, &byte)| {
+        hits | u32::from(is_special(byte)) << place
+    })
+}
+
 /// Marks special bytes by their highest bit. A borrow may mark more bytes above a true mark, never below one: the lowest mark is right.
-fn special_in_word(word: u64) -> u64 {
+const fn special_in_word(word: u64) -> u64 {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
     const HIGH: u64 = ONES << 7;
     const QUOTES: u64 = ONES * b'"' as u64;
@@ -75,7 +138,9 @@ mod tests {
 
     #[test]
     fn finds_every_byte_at_every_place() {
-        for len in [1, 7, 8, 9, 63, 64, 71, 72, 73, 136, 137, 200] {
+        for len in [
+            1, 7, 8, 9, 15, 16, 23, 31, 63, 64, 71, 72, 73, 136, 137, 200,
+        ] {
             for at in 0..len {
                 for byte in 0..=255 {
                     let mut bytes = vec![0xc3; len];

@@ -37,6 +37,19 @@ impl<'a> Fields<'a> {
         };
         let mut fields = Self::default();
         while let Some((name, value)) = members.next()? {
+            // What nearly every message has.
+            if let (Some(plain), Value::String(text)) = (name.plain_bytes(), value) {
+                let place = match plain {
+                    b"payload" => Some(&mut fields.payload),
+                    b"context" => Some(&mut fields.context),
+                    b"key" => Some(&mut fields.key),
+                    _ => None,
+                };
+                if let Some(place) = place {
+                    *place = Some(text);
+                    continue;
+                }
+            }
             let name = match name.plain_bytes() {
                 Some(plain) => Cow::Borrowed(plain),
                 None => Cow::Owned(name.to_cow().into_owned().into_bytes()),
