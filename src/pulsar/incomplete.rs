@@ -36,16 +36,14 @@ impl Pulsar {
             };
             let is_idle = now.mono.since(since) >= IDLE_TIME;
             let key = if is_idle { idlest } else { grown };
-            let Some(Half {
-                role: Role::Consumer(consuming),
-                topic,
-                ..
-            }) = self.halves.get_mut(key)
-            else {
+            let Some(half) = self.halves.get_mut(key) else {
+                return;
+            };
+            let Role::Consumer(consuming) = &mut half.role else {
                 return;
             };
             tracing::debug!(
-                topic,
+                topic = &*half.topic,
                 is_idle,
                 "no room for an incomplete chunked message; it is asked for again"
             );
