@@ -212,6 +212,8 @@ impl Tracker {
         if is_sealed && !self.takes_sealed(now, command, &mut metadata, permits, out) {
             return Opened::Nothing;
         }
+        // Those of a batch that is one message now are given back, but for one.
+        let permits = if is_sealed { 1 } else { permits };
         // What readers are told has no place for it.
         metadata.encrypted &= !self.spec.is_reader;
         let compression = match metadata.compression {
