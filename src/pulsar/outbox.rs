@@ -181,6 +181,13 @@ impl Outbox {
         self.ready.is_empty() && self.tail.is_empty()
     }
 
+    /// Bytes that wait.
+    #[cfg(test)]
+    pub(super) fn waiting_bytes(&self) -> usize {
+        let ready: usize = self.ready.iter().map(Bytes::len).sum();
+        ready + self.tail.len()
+    }
+
     /// Where commands are appended.
     pub(super) fn commands(&mut self, segments: &mut Segments) -> &mut BytesMut {
         self.reserve(COMMAND_BYTES, segments);

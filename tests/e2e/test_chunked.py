@@ -11,6 +11,7 @@ import pytest
 
 from harness import ids
 from harness.client import decode
+from harness.crypto import Keys
 from harness.servers import Broker
 
 FULL = "persistent://public/default/"
@@ -100,6 +101,25 @@ def test_they_may_be_compressed(service, topic, cpp, codec):
     with service.consumer(topic) as consumer:
         producer.send(content)
         assert same(consumer.json(60), content)
+    producer.close()
+
+
+@pytest.mark.ours_only("Java takes its keys from a class")
+def test_they_may_be_encrypted(start, broker, topic, cpp, tmp_path):
+    keys = Keys(tmp_path)
+    service = start(broker, webSocketEncryptionPrivateKeys=f"key={keys.private_file}")
+    reader = pulsar.CryptoKeyReader(str(keys.public_file), str(keys.private_file))
+    producer = cpp.create_producer(
+        FULL + topic, chunking_enabled=True, batching_enabled=False, encryption_key="key", crypto_key_reader=reader)
+    with service.consumer(topic) as consumer:
+        producer.send(LARGE)
+        producer.send(b"small")
+        got, small = consumer.several(2, 30)
+        assert (same(got), decode(small)) == (True, b"small")
+        assert "first_chunk" in ids.read(got["messageId"])
+        consumer.ack(got)
+        consumer.ack(small)
+        assert broker.until_backlog(topic, "sub", 0) == 0
     producer.close()
 
 

@@ -88,6 +88,21 @@ def test_the_dead_letter_topic_may_be_named(service, topic, long):
         assert decode(dead.json()) == b"x"
 
 
+def test_the_dead_letter_topic_may_have_partitions(service, topic, broker):
+    name = f"{topic}-dead"
+    broker.admin("PUT", f"persistent/public/default/{name}/partitions", 3)
+    payloads = {f"poison {number}".encode() for number in range(6)}
+    with dying(service, topic, deadLetterTopic=name) as consumer, letters(service, name) as dead:
+        publish(service, topic, *(payload.decode() for payload in payloads))
+        refuse(consumer, 12)
+        found = dead.several(6)
+        assert {decode(letter) for letter in found} == payloads
+        assert all(letter["properties"]["REAL_TOPIC"] == FULL + topic for letter in found)
+        assert len({ids.read(letter["messageId"])["partition"] for letter in found}) == 3
+        consumer.nothing()
+    assert broker.until_backlog(topic, "sub", 0) == 0
+
+
 def test_patience_makes_dead_letters_too(service, topic):
     with dying(service, topic, ackTimeoutMillis=1000) as consumer, letters(service, f"{topic}-sub-DLQ") as dead:
         publish(service, topic, "x")

@@ -87,6 +87,39 @@ fn the_time_runs_while_the_broker_is_away() {
     assert_eq!(world.pulsar.in_flight_bytes(link), 0);
 }
 
+/// What is parked for want of a broker leaves with its publish, whichever way that goes.
+#[test]
+fn nothing_is_kept_of_publishes_without_a_broker() {
+    let mut world = World::new(usize::MAX);
+    let (link, key) = world.producer();
+    world.lose(key);
+    let payload = "x".repeat(10_000);
+    for _ in 0..100 {
+        world.publish(link, &payload).unwrap();
+    }
+    assert!(world.pulsar.publishes_bytes() > 1_000_000);
+    assert!(
+        world.pulsar.parked.waiting_bytes() <= 64 << 10,
+        "the publishes keep it"
+    );
+    world.pass(Duration::from_secs(30));
+    assert_eq!(world.told().len(), 100);
+    assert_eq!(world.pulsar.publishes_bytes(), 0);
+    assert!(
+        world.pulsar.segments.len() <= 1,
+        "but for the one that is being filled"
+    );
+
+    world.publish(link, &payload).unwrap();
+    let key = come_back(&mut world);
+    world.create(key);
+    assert_eq!(world.pulsar.parked.waiting_bytes(), 0);
+    let sends = world.sends(key);
+    assert_eq!(sends, [(100, payload)]);
+    world.receipt(key, link, 100);
+    assert_eq!(world.pulsar.publishes_bytes(), 0);
+}
+
 #[test]
 fn an_unloaded_topic_is_followed() {
     in_pieces(|mut world| {
