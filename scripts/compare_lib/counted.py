@@ -18,8 +18,8 @@ from .workloads import WORKLOADS, Workload
 SYSCALLS = {0: "read", 1: "write", 20: "writev", 11: "munmap", 28: "madvise", 44: "sendto", 45: "recvfrom",
             202: "futex", 232: "epoll_wait", 426: "io_uring_enter"}
 SLOTS = 512
-SYSCALLS_OF = ("W1", "W2", "W4", "W5", "W6")
-ALLOCATIONS_OF = ("W2", "W6")
+SYSCALLS_OF = ("W1", "W2", "W3", "W4", "W5", "W6")
+ALLOCATIONS_OF = ("W2", "W3", "W6")
 
 
 def counted_run(bench: Bench, workload: Workload, seconds: float, broker: NullBroker, target: Ours,

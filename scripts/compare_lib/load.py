@@ -74,3 +74,4 @@ def verify(workload: Workload, target: object, run: dict, before: dict, broker: 
     if not fine or run["wrong"] or broken:
         raise SystemExit(f"{workload.key} against {target.name}: the client has {run['total']} ({run['sum']}), "
                          f"{run['wrong']} wrong; the broker has {count} {counted} ({total:016x}), {broken} broken")
+    run["messages_per_batch"] = count / batches if (batches := now["batches"] - before["batches"]) else None

@@ -54,7 +54,10 @@ def of_targets(title: str, targets: dict) -> list[str]:
         ])
     head = ["", "CPU µs/message", "spread", "whole machine µs/message", "messages/s", "CPU of service, broker, load",
             "p50, p99, p99.9"]
-    return [f"**{title}**", "", *table(head, body)]
+    batches = [f"{NAMES[name]} {number(size)}" for name, target in targets.items()
+               if (size := target["medians"].get("messages_per_batch"))]
+    said = [f"Messages in a batch: {', '.join(batches)}.", ""] if batches else []
+    return [f"**{title}**", "", *table(head, body), *said]
 
 
 def latency(result: dict) -> list[str]:

@@ -7,6 +7,8 @@ import statistics
 import time
 from pathlib import Path
 
+# Who did less of an open loop's messages did not keep up.
+KEPT_UP = 0.97
 TICKS = os.sysconf("SC_CLK_TCK")
 STEAL = 7
 
@@ -64,4 +66,13 @@ def summary(result: dict) -> dict:
         "spread_max": spreads[widest], "spread_max_of": widest,
         "saturated": [f"{key} {name} {why}" for key, found in result["workloads"].items()
                       for name, target in found["targets"].items() if (why := target["medians"]["saturated"])],
+        "left_behind": left_behind(result["workloads"]),
     }
+
+
+def left_behind(workloads: dict) -> list[str]:
+    """Who did not keep up with an open loop: its cost and its latency are those of another load."""
+    return [f"{key} {name} did {done:,.0f} of {found['asked_per_second']:,.0f} messages/s"
+            for key, found in workloads.items() if found.get("asked_per_second")
+            for name, target in found["targets"].items()
+            if (done := target["medians"]["messages_per_second"]) < KEPT_UP * found["asked_per_second"]]

@@ -31,8 +31,9 @@ def measure(bench: Bench, workload: Workload, chosen: argparse.Namespace, broker
     runs = take_turns(bench, workload, chosen, broker, [*services, *passing])
     for target in passing:
         target.stop()
+    asked = workload.rate and workload.rate * workload.clients
     return {
-        "title": workload.title, "kind": workload.kind, "clients": workload.clients,
+        "title": workload.title, "asked_per_second": asked, "kind": workload.kind, "clients": workload.clients,
         "payload_bytes": workload.payload_bytes,
         "bytes_per_message": {"sent": sample["bytes_sent"] / sample["total"],
                               "received": sample["bytes_received"] / sample["total"]},
@@ -83,6 +84,8 @@ def medians(runs: list[dict]) -> dict:
         "spread": spread([run["cpu_us_per_message"] for run in runs]),
         "saturated": saturated(runs),
     }
+    if all(run.get("messages_per_batch") for run in runs):
+        found["messages_per_batch"] = median(lambda run: run["messages_per_batch"])
     return found | latencies.medians(runs)
 
 

@@ -58,10 +58,18 @@ def signalled(process: Process) -> dict:
     def told() -> list[str]:
         return [line for line in process.log.read_text().splitlines() if line.startswith("{")]
 
+    # A signal before the program expects it would end it.
+    process.wait_until(lambda: expects(process.pid, signal.SIGUSR1), 10)
     before = len(told())
     process.popen.send_signal(signal.SIGUSR1)
     process.wait_until(lambda: len(told()) > before, 10)
     return json.loads(told()[-1])
+
+
+def expects(pid: int, number: signal.Signals) -> bool:
+    """Whether the process has a handler for this signal."""
+    caught = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigCgt"))
+    return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
 
 
 class Ours:

@@ -78,4 +78,5 @@ def quiet(noise: dict) -> list[str]:
         f"Kernel work of no process and other programs used {percent(noise['others_cpu_median'])} of a CPU "
         f"(at most {percent(noise['others_cpu_max'])}).",
     ]
-    return said + [f"The load client was a bottleneck too: {why}." for why in noise["saturated"]]
+    said += [f"The load client was a bottleneck too: {why}." for why in noise["saturated"]]
+    return said + [f"Not kept up with: {what}." for what in noise["left_behind"]]

@@ -55,10 +55,19 @@ class Workload:
         return replace(self, **changes)
 
 
+def query(**values: object) -> tuple[str, ...]:
+    """Flags for parameters of the address."""
+    return tuple(word for name, value in values.items() for word in ("--query", f"{name}={value}"))
+
+
+BATCHED = query(batchingEnabled="true", batchingMaxPublishDelay=1, batchingMaxMessages=1000)
+
 WORKLOADS = {workload.key: workload for workload in [
     Workload("W1", "publish, 4 clients × 100 in flight, 100 B", "publish", payload_bytes=100, limit=10, aim=16),
     Workload("W2", "publish, 4 clients × 100 in flight, 1 KiB", "publish", limit=10, aim=15, haproxy=True),
     Workload("W2-deflate", "the same with permessage-deflate", "publish", flags=("--deflate",), limit=6, aim=10),
+    Workload("W3", "publish in batches (1 ms, 1,000), 4 clients × 500 in flight, 1 KiB", "publish", in_flight=500,
+             flags=BATCHED, limit=10, aim=15),
     Workload("W4", "publish, 256 clients × 1 in flight, 1 KiB, one topic", "publish", clients=256, in_flight=1,
              flags=("--one-topic",), limit=7, aim=10),
     Workload("W5", "publish, 16 clients × 500/s, 1 KiB", "publish", clients=16, rate=500, limit=5, aim=8,

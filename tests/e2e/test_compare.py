@@ -25,7 +25,7 @@ def measured(tmp_path_factory):
     """The folder of a run as small as can be: ours and the relay."""
     folder = tmp_path_factory.mktemp("compare")
     ran = subprocess.run(
-        [ROOT / "scripts" / "compare", "--no-build", "--no-java", "--no-haproxy", "--rounds", "1", "--seconds", "0.4",
+        [ROOT / "scripts" / "compare", "--no-build", "--no-java", "--no-haproxy", "--quick", "--rounds", "1", "--seconds", "0.4",
          "--idle", "20", "--skip", "W2,allocations", "--folder", folder],
         capture_output=True, text=True, timeout=600, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
