@@ -136,7 +136,7 @@ pub(super) fn delivery<'a>(
     let (properties, key, content, null_value, event_time) = match found {
         Found::Plain => (
             Properties {
-                encoded: metadata,
+                encoded: metadata.get(common.properties..).unwrap_or_default(),
                 next: next_metadata_property,
             },
             common.key.clone().and_then(|key| metadata.get(key)),
@@ -150,7 +150,7 @@ pub(super) fn delivery<'a>(
             let slice = |range: Range<usize>| payload.get(range);
             (
                 Properties {
-                    encoded: slice(single.metadata.clone()).unwrap_or_default(),
+                    encoded: slice(single.properties..single.metadata.end).unwrap_or_default(),
                     next: next_single_property,
                 },
                 single.key.clone().and_then(slice),

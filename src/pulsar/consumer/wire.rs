@@ -142,6 +142,8 @@ fn decode_entry(id: &[u8]) -> Option<EntryId> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Metadata {
     pub(super) publish_time_ms: u64,
+    /// Where in the metadata the first property begins; its end if there is none.
+    pub(super) properties: usize,
     /// Within the metadata.
     pub(super) key: Option<Range<usize>>,
     /// `None` for a codec this build does not know.
@@ -178,6 +180,7 @@ impl Metadata {
         let mut publish_time_ms = None;
         let mut metadata = Self {
             publish_time_ms: 0,
+            properties: encoded.len(),
             key: None,
             compression: Some(Compression::None),
             uncompressed_size: 0,
@@ -189,9 +192,11 @@ impl Metadata {
         };
         let mut chunk = ChunkOf::default();
         let mut fields = Reader::new(encoded);
+        let mut begin = 0;
         while let Some((number, field)) = fields.next().ok()? {
             match (number, field) {
                 (3, Field::Varint(value)) => publish_time_ms = Some(value),
+                (4, Field::Bytes(_)) => metadata.properties = metadata.properties.min(begin),
                 (6, Field::Bytes(key)) => metadata.key = Some(range_before(&fields, key)),
                 (8, Field::Varint(value)) => metadata.compression = Compression::from_wire(value),
                 (9, Field::Varint(value)) => metadata.uncompressed_size = low_u32(value),
@@ -209,6 +214,7 @@ impl Metadata {
                 (29, Field::Varint(value)) => chunk.index = natural(value).unwrap_or(u32::MAX),
                 _ => {}
             }
+            begin = fields.position();
         }
         if chunk.count > 1 {
             metadata.chunk = Some(Box::new(chunk));
@@ -223,6 +229,8 @@ impl Metadata {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Single {
     pub(super) metadata: Range<usize>,
+    /// Where the first property begins; the end of the metadata if there is none.
+    pub(super) properties: usize,
     pub(super) key: Option<Range<usize>>,
     pub(super) payload: Range<usize>,
     pub(super) event_time: Option<u64>,
@@ -240,6 +248,7 @@ impl Single {
         let mut payload_size = None;
         let mut single = Self {
             metadata: begin..begin + size,
+            properties: begin + size,
             key: None,
             payload: 0..0,
             event_time: None,
@@ -247,8 +256,10 @@ impl Single {
             compacted_out: false,
         };
         let mut fields = Reader::new(encoded);
+        let mut before = 0;
         while let Some((number, field)) = fields.next().ok()? {
             match (number, field) {
+                (1, Field::Bytes(_)) => single.properties = single.properties.min(begin + before),
                 (2, Field::Bytes(key)) => {
                     let key = range_before(&fields, key);
                     single.key = Some(begin + key.start..begin + key.end);
@@ -259,6 +270,7 @@ impl Single {
                 (9, Field::Varint(value)) => single.null_value = Some(value != 0),
                 _ => {}
             }
+            before = fields.position();
         }
         let payload_size = usize::try_from(payload_size?).ok()?;
         if payload_size > rest.len() {
