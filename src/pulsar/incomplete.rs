@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{
     Pulsar,
-    half::{Half, HalfKey, Role},
+    half::{HalfKey, Role},
 };
 use crate::timer::Now;
 

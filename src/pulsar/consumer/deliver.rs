@@ -52,8 +52,8 @@ pub(super) struct Tracker {
     pub(super) volatile_out: u32,
     pub(super) acks: Acks,
     pub(super) rejections: Rejections,
-    pub(super) patience: Option<Patience>,
-    pub(super) dead_letters: Option<DeadLetters>,
+    pub(super) patience: Option<Box<Patience>>,
+    pub(super) dead_letters: Option<Box<DeadLetters>>,
     pub(super) chunks: Chunks,
     /// Entries that nobody here can decrypt, while the client has an ack timeout.
     pub(super) left: Left,

@@ -131,8 +131,8 @@ impl Consumer {
                 volatile_out: 0,
                 acks: Acks::default(),
                 rejections: Rejections::new(spec.negative_ack_delay),
-                patience: spec.ack_timeout.map(Patience::new),
-                dead_letters: DeadLetters::new(&spec),
+                patience: spec.ack_timeout.map(Patience::new).map(Box::new),
+                dead_letters: DeadLetters::new(&spec).map(Box::new),
                 chunks: Chunks::new(HeldBytes::new(spec.shard_chunks.clone())),
                 left: Left::default(),
                 stats: Stats::default(),
@@ -485,8 +485,8 @@ impl Consumer {
         if !tracker.attached {
             return None;
         }
-        let patience = tracker.patience.as_ref().and_then(Patience::deadline);
-        let letters = tracker.dead_letters.as_ref();
+        let patience = tracker.patience.as_deref().and_then(Patience::deadline);
+        let letters = tracker.dead_letters.as_deref();
         [
             tracker.acks.deadline(),
             tracker.rejections.next_due(),
@@ -571,7 +571,7 @@ impl Consumer {
     /// Whether a dead letter is to be published now.
     #[must_use]
     pub fn has_letter(&self, now: Now) -> bool {
-        let letters = self.tracker.dead_letters.as_ref();
+        let letters = self.tracker.dead_letters.as_deref();
         letters.is_some_and(|letters| letters.is_due(now.mono))
     }
 
@@ -637,7 +637,7 @@ impl Consumer {
     /// Whether messages of dead letters have no outcome.
     #[must_use]
     pub fn has_letters_in_flight(&self) -> bool {
-        let letters = self.tracker.dead_letters.as_ref();
+        let letters = self.tracker.dead_letters.as_deref();
         letters.is_some_and(DeadLetters::is_in_flight)
     }
 
