@@ -149,6 +149,14 @@ impl Connection {
             is_pinged: false,
         }
     }
+
+    /// Says once that there is something to be written; `key` is its own.
+    pub(super) fn announce(&mut self, key: ConnectionKey, effects: &mut VecDeque<Effect>) {
+        if !self.outbox.is_announced && !self.outbox.is_empty() {
+            self.outbox.is_announced = true;
+            effects.push_back(Effect::Write(key));
+        }
+    }
 }
 
 impl Pulsar {
@@ -460,12 +468,8 @@ impl Pulsar {
 
     /// Says once that a connection has something to be written.
     pub(super) fn announce(&mut self, key: ConnectionKey) {
-        if let Some(connection) = self.connections.get_mut(key)
-            && !connection.outbox.is_announced
-            && !connection.outbox.is_empty()
-        {
-            connection.outbox.is_announced = true;
-            self.effects.push_back(Effect::Write(key));
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.announce(key, &mut self.effects);
         }
     }
 

@@ -4,7 +4,7 @@
 //! here it gets its frames, its share of the connection's outbox and its deadlines.
 
 use super::{
-    Effect, Event, Pulsar, Timer, command,
+    Event, Pulsar, Timer, command,
     connection::ConnectionKey,
     consumer::{self, Consumer, ConsumerSpec, MessageCommand},
     dead_letters::Office,
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     session::{BadMessageId, Delivery, Link, SessionKey},
-    timer::{Instant, Now},
+    timer::{Instant, Now, Timers},
 };
 
 /// A consumer and what is kept about it outside.
@@ -56,6 +56,16 @@ impl Consuming {
             is_listed: false,
             armed: None,
             office,
+        }
+    }
+
+    /// Sets the consumer's deadline, if it moved forward.
+    fn arm(&mut self, key: HalfKey, timers: &mut Timers<Timer>) {
+        if let Some(deadline) = self.consumer.next_deadline()
+            && self.armed.is_none_or(|armed| deadline < armed)
+        {
+            self.armed = Some(deadline);
+            timers.set(deadline, Timer::Consumer(key));
         }
     }
 }
@@ -145,7 +155,10 @@ impl Pulsar {
         if has_too_much {
             self.account_incomplete(now, key);
         }
-        self.arm_consumer(key);
+        // What becomes of an entry moves the deadline once more.
+        if entry.is_none() {
+            self.arm_consumer(key);
+        }
         if is_new_ledger {
             self.note_ledger(key, command.entry.ledger);
         }
@@ -161,14 +174,11 @@ impl Pulsar {
             return None;
         };
         let at = *at;
-        let out = self
-            .connections
-            .get_mut(at)?
-            .outbox
-            .commands(&mut self.segments);
+        let connection = self.connections.get_mut(at)?;
+        let out = connection.outbox.commands(&mut self.segments);
         let delivery = consuming.consumer.next_delivery(now, &mut entry.entry, out);
-        self.announce(at);
-        self.arm_consumer(entry.half);
+        connection.announce(at, &mut self.effects);
+        consuming.arm(entry.half, &mut self.timers);
         delivery
     }
 
@@ -178,6 +188,7 @@ impl Pulsar {
             && let (State::Ready { .. }, Role::Consumer(consuming)) = (&half.state, &mut half.role)
         {
             consuming.consumer.hold(entry.entry);
+            consuming.arm(entry.half, &mut self.timers);
             if half.place.is_some() {
                 self.note_held(entry.half);
             }
@@ -207,14 +218,11 @@ impl Pulsar {
         };
         let out = connection.outbox.commands(&mut self.segments);
         let delivery = consuming.consumer.next_held(now, Some(out));
-        if !connection.outbox.is_announced && !connection.outbox.is_empty() {
-            connection.outbox.is_announced = true;
-            self.effects.push_back(Effect::Write(at));
-        }
+        connection.announce(at, &mut self.effects);
         delivery
     }
 
-    /// Calls a consumer with its connection's outbox, if it is at its broker.
+    /// Calls a consumer with its connection's outbox, if it is at its broker, and sets its deadline.
     pub(super) fn consume<T>(
         &mut self,
         key: HalfKey,
@@ -225,12 +233,15 @@ impl Pulsar {
             return None;
         };
         let State::Ready { connection: at } = half.state else {
-            return Some(call(&mut consuming.consumer, None));
+            let result = call(&mut consuming.consumer, None);
+            consuming.arm(key, &mut self.timers);
+            return Some(result);
         };
         let connection = self.connections.get_mut(at)?;
         let out = connection.outbox.commands(&mut self.segments);
         let result = call(&mut consuming.consumer, Some(out));
-        self.announce(at);
+        connection.announce(at, &mut self.effects);
+        consuming.arm(key, &mut self.timers);
         Some(result)
     }
 
@@ -242,7 +253,6 @@ impl Pulsar {
     ) -> Result<bool, BadMessageId> {
         let key = half_key(link.0);
         let removed = self.consume(key, |consumer, out| consumer.acknowledge(now, id, out));
-        self.arm_consumer(key);
         removed.unwrap_or_else(|| self.acknowledge_at_part(now, key, id, Self::acknowledge_message))
     }
 
@@ -258,7 +268,6 @@ impl Pulsar {
             consumer.renew_permits(out);
             removed
         });
-        self.arm_consumer(key);
         removed.unwrap_or_else(|| {
             self.acknowledge_at_part(now, key, id, Self::negative_acknowledge_message)
         })
@@ -288,11 +297,8 @@ impl Pulsar {
     pub(super) fn arm_consumer(&mut self, key: HalfKey) {
         if let Some(half) = self.halves.get_mut(key)
             && let Role::Consumer(consuming) = &mut half.role
-            && let Some(deadline) = consuming.consumer.next_deadline()
-            && consuming.armed.is_none_or(|armed| deadline < armed)
         {
-            consuming.armed = Some(deadline);
-            self.timers.set(deadline, Timer::Consumer(key));
+            consuming.arm(key, &mut self.timers);
         }
     }
 
