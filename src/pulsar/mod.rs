@@ -439,6 +439,13 @@ impl Pulsar {
         self.halves.len()
     }
 
+    /// The topic's full name, as it was asked for.
+    #[must_use]
+    pub fn topic(&self, link: Link) -> Option<&str> {
+        let half = self.halves.get(half_key(link.0))?;
+        Some(&half.topic)
+    }
+
     /// The subscription of a consumer or reader.
     #[must_use]
     pub fn subscription(&self, link: Link) -> Option<&str> {

@@ -26,10 +26,9 @@ use crate::{
 /// Questions to all shards that this one's clients may have open at a time.
 const QUESTIONS_MAX: usize = 8;
 
-/// An open session as statistics tell it.
+/// An open session as statistics tell it, but for its topic: the backend knows that.
 #[derive(Debug)]
 pub(super) struct Counted {
-    topic: Box<str>,
     subscription: Subscribed,
     namespace: NamespaceKey,
     /// Published or delivered.
@@ -70,7 +69,6 @@ impl Counted {
             Spec::Reader(_) => Subscribed::Reads,
         };
         Self {
-            topic: spec.topic().into(),
             subscription,
             namespace: namespaces.enter(now.mono.0, &namespace.unwrap_or_default()),
             messages: 0,
@@ -262,25 +260,22 @@ impl Shard {
         let Phase::Open(open) = &client.phase else {
             return None;
         };
-        let counted = &open.counted;
-        if !wanted(&counted.topic) {
+        let (counted, link) = (&open.counted, open.session.link());
+        let topic = self.pulsar.topic(link)?;
+        if !wanted(topic) {
             return None;
         }
         let subscription = match &counted.subscription {
             Subscribed::No => None,
             Subscribed::Named(subscription) => Some((**subscription).clone()),
             Subscribed::Reads => Some(Subscription {
-                name: self
-                    .pulsar
-                    .subscription(open.session.link())
-                    .unwrap_or_default()
-                    .into(),
+                name: self.pulsar.subscription(link).unwrap_or_default().into(),
                 kind: "Exclusive",
                 mode: None,
             }),
         };
         Some(metrics::Session {
-            topic: counted.topic.clone(),
+            topic: topic.into(),
             remote: client.peer,
             messages: counted.messages,
             subscription,
