@@ -64,7 +64,7 @@ pub(super) struct Producer {
     batch_bytes: usize,
     /// Messages without outcome: in flight, or in the open batch.
     pending: u32,
-    message_bytes_max: usize,
+    message_bytes_max: u32,
     /// How often it was made; the broker takes the highest for the living one.
     epoch: u64,
     topic_epoch: Option<u64>,
@@ -196,7 +196,7 @@ impl Producer {
             in_flight_bytes: InFlightBytes::default(),
             batch_bytes: 0,
             pending: 0,
-            message_bytes_max,
+            message_bytes_max: at_most_u32(message_bytes_max),
             epoch: 0,
             topic_epoch: None,
             end: None,
@@ -222,7 +222,7 @@ impl Producer {
     /// What makes it at the broker. Each call counts as one more try.
     pub(super) fn create(&mut self, request_id: u64, message_bytes_max: usize) -> CommandProducer {
         const SHARED: i32 = 0;
-        self.message_bytes_max = message_bytes_max;
+        self.message_bytes_max = at_most_u32(message_bytes_max);
         let epoch = self.epoch;
         self.epoch += 1;
         CommandProducer {
@@ -299,10 +299,14 @@ impl Producer {
         }
     }
 
+    const fn message_bytes_max(&self) -> usize {
+        self.message_bytes_max as usize
+    }
+
     /// What a batch may hold, so that it is not too large when it is encrypted.
     fn batch_bytes_max(&self) -> usize {
         let added = self.sealer.as_ref().map_or(0, |sealer| sealer.added_len());
-        self.message_bytes_max.saturating_sub(added)
+        self.message_bytes_max().saturating_sub(added)
     }
 
     /// Whether the batch, maybe an empty one, has room for a message.
@@ -411,7 +415,7 @@ impl Producer {
         send.seal = seal.or(send.seal);
         if self.compression == Compression::None {
             let len = send.measure(publish.payload.len);
-            if len.message() > self.message_bytes_max {
+            if len.message() > self.message_bytes_max() {
                 return Err(self.too_large(publish, len.payload, len.message()));
             }
             way.outbox
@@ -424,7 +428,7 @@ impl Producer {
                 .map_err(|error| PublishError::Encoding(error.0))?
                 .ok_or_else(|| self.too_large(publish, publish.payload.len, publish.payload.len))?;
             let len = send.measure(compressed.len());
-            if len.message() > self.message_bytes_max {
+            if len.message() > self.message_bytes_max() {
                 return Err(self.too_large(publish, len.payload, len.message()));
             }
             let put = way.outbox.put_frame(len.frame(), way.segments, |tail| {
@@ -480,7 +484,7 @@ impl Producer {
     /// compressed its first text has a gap. A message that could have been part of a batch gets a
     /// text of its own.
     fn too_large(&self, publish: &Publish<'_>, payload: usize, message: usize) -> PublishError {
-        let max = self.message_bytes_max;
+        let max = self.message_bytes_max();
         if self.batch.is_some() && publish.deliver == Deliver::Now {
             let text = format!("Message size is bigger than {max} bytes");
             return PublishError::Backend(exception("$InvalidMessageException", &text));
@@ -760,6 +764,11 @@ impl Producer {
 /// Nothing leaves unencrypted that should not.
 fn unsealed() -> String {
     exception("$CryptoException", "There is no data key")
+}
+
+/// Brokers say it in 31 bits.
+fn at_most_u32(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 /// What a client that encrypts wants stored with each message.
