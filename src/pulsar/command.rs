@@ -485,10 +485,10 @@ fn extra_len(extra: &Extra<'_>) -> usize {
             + uint_len(metadata::TOTAL_CHUNK_MSG_SIZE, chunk.bytes as u64)
             + uint_len(metadata::CHUNK_ID, u64::from(chunk.index));
     }
-    len
+    len + extra.sealing.len()
 }
 
-/// What follows the other fields.
+/// What follows the other fields. Of a field that is there twice, the last one counts.
 fn put_extra<B: BufMut>(extra: &Extra<'_>, out: &mut B) {
     if extra.is_null {
         put_uint(out, metadata::NULL_VALUE, 1);
@@ -499,6 +499,7 @@ fn put_extra<B: BufMut>(extra: &Extra<'_>, out: &mut B) {
         put_uint(out, metadata::TOTAL_CHUNK_MSG_SIZE, chunk.bytes as u64);
         put_uint(out, metadata::CHUNK_ID, u64::from(chunk.index));
     }
+    out.put_slice(extra.sealing);
 }
 
 /// Appends how the payload is compressed, if it is.
@@ -791,6 +792,7 @@ mod tests {
             ordering_key: Some(b"o"),
             is_null: true,
             chunk: Some(chunk),
+            sealing: b"\x7a\x01n",
         };
         let publish = Publish {
             key: Some("k"),
@@ -808,6 +810,7 @@ mod tests {
             &b"\x0a\x01p\x10\x07\x18\x80\xd0\x95\xff\xbc\x31"[..],
             b"\x32\x01k\x48\xac\x02\x88\x01\x01\x92\x01\x01o",
             b"\xc8\x01\x01\xd2\x01\x01u\xd8\x01\x02\xe0\x01\xac\x02\xe8\x01\x01",
+            b"\x7a\x01n",
         ]
         .concat();
         assert_eq!(Stored::parse(frame.rest).unwrap().metadata, expected);

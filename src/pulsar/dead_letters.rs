@@ -289,6 +289,7 @@ impl Pulsar {
             ordering_key: message.ordering_key,
             is_null: delivery.payload.is_none(),
             chunk: None,
+            sealing: &message.sealing,
         };
         let Some(office) = self.office(key) else {
             return Ok(());
@@ -297,11 +298,16 @@ impl Pulsar {
             + 2 * office.name.len()
             + properties.bytes()
             + message_key.as_deref().map_or(0, str::len)
-            + message.ordering_key.map_or(0, <[u8]>::len);
+            + message.ordering_key.map_or(0, <[u8]>::len)
+            + message.sealing.len();
         let part_bytes = bytes_max.saturating_sub(metadata).max(1);
         let count = content.len().div_ceil(part_bytes).max(1);
         let uuid = format!("{}-{}", office.name, office.chunked);
         office.chunked += u64::from(count > 1);
+        if count > 1 {
+            // Each part would have to be encrypted by itself.
+            extra.sealing = &[];
+        }
         let mut to = link;
         for index in 0..count {
             let start = index * part_bytes;

@@ -140,6 +140,8 @@ pub struct Extra<'a> {
     pub is_null: bool,
     /// It is a part of a message that is too large.
     pub chunk: Option<Chunk<'a>>,
+    /// How its content is encrypted, as the backend had stored it; empty if it is not.
+    pub sealing: &'a [u8],
 }
 
 /// One of the parts in which a message is stored.

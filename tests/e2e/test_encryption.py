@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import random
 
 import pulsar
 import pytest
@@ -197,6 +198,43 @@ def test_we_read_what_the_cpp_client_encrypts(keyed, cpp, topic, keys, batched, 
 
 
 @pytest.mark.ours_only("Java takes its keys from a class")
+@pytest.mark.parametrize("compression", ["NONE", "ZSTD"])
+def test_chunks_of_the_java_client_are_encrypted_one_by_one(keyed, broker, java, topic, keys, compression):
+    # Random bytes in hexadecimal: they shrink, and yet need several parts.
+    content = random.Random(1).randbytes(60_000).hex().encode()
+    messages = [{"payload": encode(payload), "key": "k"} for payload in (content, b"small")]
+    with keyed.consumer(topic) as consumer, keyed.reader(topic) as reader:
+        stored = java.publish(
+            topic, messages, publicKey=str(keys.public_file), compression=compression, chunkBytes=20_000)
+        for client in (consumer, reader):
+            large, small = client.several(2)
+            assert (decode(large) == content, decode(small)) == (True, b"small")
+            assert large["messageId"] == stored[0] and "first_chunk" in ids.read(stored[0])
+            if client is consumer:
+                assert list(large["encryptionContext"]["keys"]) == ["key"]
+                client.ack(large)
+                client.ack(small)
+        assert broker.until_backlog(topic, "sub", 0) == 0
+
+
+@pytest.mark.ours_only("Java takes its keys from a class")
+def test_each_message_may_have_a_key_of_its_own(keyed, broker, topic, keys):
+    sealers = [Sealer(keys) for _ in range(20)]
+    with keyed.consumer(topic) as consumer, keyed.producer(topic) as plain:
+        for number, sealer in enumerate(sealers):
+            with keyed.producer(topic, encryptionKeys=sealer.parameter()) as producer:
+                sealed, nonce = sealer.seal(b"sealed %d" % number)
+                assert producer.publish(sealed, encryptionParam=nonce)["result"] == "ok"
+            plain.publish(b"plain %d" % number)
+        got = consumer.several(40)
+        assert [decode(delivery) for delivery in got] == [
+            word % number for number in range(20) for word in (b"sealed %d", b"plain %d")]
+        for delivery in got:
+            consumer.ack(delivery)
+        assert broker.until_backlog(topic, "sub", 0) == 0
+
+
+@pytest.mark.ours_only("Java takes its keys from a class")
 def test_partitions_and_keys_we_have_not(keyed, broker, topic):
     broker.admin("PUT", f"persistent/public/default/{topic}/partitions", 2)
     with keyed.producer(topic, encryptionKeys="key", messageRoutingMode="RoundRobinPartition") as producer:
@@ -217,3 +255,63 @@ def test_names_of_keys_that_are_none(keyed, topic):
     assert status == 500 and "Failed to create producer/consumer: " in body and "nobody" in body
     status, body = refused(keyed, "producer", topic, encryptionKeys="")
     assert status == 400 and "Invalid query params: Encryption key cannot be blank" in body
+
+
+# Dead letters.
+
+
+def dying(service, topic: str, **parameters: object):
+    return service.consumer(
+        topic, subscriptionType="Shared", negativeAckRedeliveryDelay=100, maxRedeliverCount=1, **parameters)
+
+
+def test_a_letter_that_cannot_be_decrypted(service, topic, keys):
+    sealer = Sealer(keys)
+    with dying(service, topic, cryptoFailureAction="CONSUME") as consumer, \
+            service.consumer(f"{topic}-sub-DLQ", "letters", cryptoFailureAction="CONSUME") as dead:
+        with service.producer(topic, encryptionKeys=sealer.parameter()) as producer:
+            sealed, nonce = sealer.seal(b"secret")
+            assert producer.publish(sealed, encryptionParam=nonce, key="k")["result"] == "ok"
+        for _ in range(2):
+            consumer.nack(consumer.json())
+        letter = dead.json(20)
+        assert (decode(letter), letter["key"]) == (sealed, "k")
+        if not service.is_java:  # Java loses what it takes to decrypt it
+            assert keys.decrypt(letter) == b"secret"
+
+
+@pytest.mark.ours_only("Java takes its keys from a class")
+@pytest.mark.parametrize("batch", [None, 3])
+def test_letters_that_were_not_decrypted_can_be_later(keyed, service, java, topic, keys, batch):
+    messages = [{"payload": encode(LONG[number:]), "key": f"k{number}"} for number in range(3)]
+    settings = {"batch": batch} if batch else {}
+    with dying(service, topic, cryptoFailureAction="CONSUME") as consumer, \
+            keyed.consumer(f"{topic}-sub-DLQ", "letters") as dead:
+        java.publish(topic, messages, publicKey=str(keys.public_file), compression="ZSTD", **settings)
+        for _ in range(2 * (1 if batch else 3)):
+            consumer.nack(consumer.json())
+        assert {decode(letter) for letter in dead.several(3, 20)} == {LONG[number:] for number in range(3)}
+
+
+@pytest.mark.ours_only("Java takes its keys from a class")
+def test_letters_that_were_decrypted_are_clear(keyed, service, topic):
+    with dying(keyed, topic) as consumer, service.consumer(f"{topic}-sub-DLQ", "letters") as dead:
+        with keyed.producer(topic, encryptionKeys="key") as producer:
+            producer.publish(b"secret")
+        for _ in range(2):
+            consumer.nack(consumer.json())
+        letter = dead.json(20)
+        assert decode(letter) == b"secret" and "encryptionContext" not in letter
+
+
+@pytest.mark.ours_only("Java's consumer gets nothing any more")
+def test_chunks_that_cannot_be_decrypted_are_left(service, topic, keys, java, broker):
+    content = random.Random(1).randbytes(30_000).hex().encode()
+    messages = [{"payload": encode(payload)} for payload in (content, b"small")]
+    with service.consumer(topic, cryptoFailureAction="CONSUME") as consumer:
+        java.publish(topic, messages, publicKey=str(keys.public_file), chunkBytes=20_000)
+        small = consumer.json(20)
+        assert "encryptionContext" in small and len(decode(small)) == len(b"small") + 16
+        consumer.ack(small)
+        consumer.nothing()
+        assert broker.until_backlog(topic, "sub", 3) == 3

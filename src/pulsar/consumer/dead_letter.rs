@@ -7,8 +7,8 @@
 //! or finds no room here, is asked for again later: until it is stored, the broker keeps the message.
 //!
 //! The rules are those of Java's `ConsumerImpl`, except that members of a batch which the client has
-//! acknowledged are no dead letters, and that after a failure there is a rest. Who publishes, and
-//! where, is not known here.
+//! acknowledged are no dead letters, that after a failure there is a rest, and that what could not be
+//! decrypted keeps what it takes to decrypt it. Who publishes, and where, is not known here.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -20,7 +20,7 @@ use super::{
     entry::{Cursor, Found, HeldEntry, Shape, delivery},
     load::HeldBytes,
     spec::ConsumerSpec,
-    wire::{KeyKind, Single},
+    wire::{KeyKind, Single, sealing_fields},
 };
 use crate::{
     pulsar::message_id::EntryId,
@@ -314,6 +314,8 @@ pub struct LetterMessage<'a> {
     pub ordering_key: Option<&'a [u8]>,
     /// Where it was stored, in Java's words.
     pub origin: String,
+    /// How its content is encrypted, as it was stored; empty if it is not.
+    pub sealing: Vec<u8>,
 }
 
 impl Letter {
@@ -376,6 +378,11 @@ impl Letter {
             key_is_base64: kind.is_base64,
             ordering_key: kind.ordering_key,
             origin,
+            sealing: if entry.shape.metadata.sealed {
+                sealing_fields(entry.metadata())
+            } else {
+                Vec::new()
+            },
         }
     }
 }

@@ -416,6 +416,7 @@ impl Tracker {
             Undecryptable::Deliver => {
                 // Nobody can look into it.
                 metadata.batch_size = None;
+                metadata.sealed = true;
                 let is_done = self.is_done(command.entry, metadata);
                 self.permits.give_back(if is_done {
                     permits

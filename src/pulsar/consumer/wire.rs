@@ -154,6 +154,8 @@ pub(super) struct Metadata {
     pub(super) batch_size: Option<u32>,
     pub(super) event_time: Option<u64>,
     pub(super) encrypted: bool,
+    /// Its content is as it was stored, because nobody here can decrypt it.
+    pub(super) sealed: bool,
     /// Of an entry that is a part of a message.
     pub(super) chunk: Option<Box<ChunkOf>>,
     pub(super) null_value: bool,
@@ -187,6 +189,7 @@ impl Metadata {
             batch_size: None,
             event_time: None,
             encrypted: false,
+            sealed: false,
             chunk: None,
             null_value: false,
         };
@@ -349,6 +352,21 @@ impl<'a> Sealing<'a> {
         }
         sealing
     }
+}
+
+/// The fields of a `MessageMetadata` that tell how the content is encrypted, and what is in there:
+/// compression, sizes, keys, algorithm and parameter.
+pub(super) fn sealing_fields(encoded: &[u8]) -> Vec<u8> {
+    let (mut found, mut start) = (Vec::new(), 0);
+    let mut fields = Reader::new(encoded);
+    while let Ok(Some((number, _))) = fields.next() {
+        let end = fields.position();
+        if matches!(number, 8 | 9 | 11 | 13..=15) {
+            found.extend_from_slice(encoded.get(start..end).unwrap_or_default());
+        }
+        start = end;
+    }
+    found
 }
 
 /// Takes the next key off a `MessageMetadata`.

@@ -166,3 +166,91 @@ fn a_large_letter_is_published_in_parts() {
     world.pass(Duration::from_millis(200));
     world.sent_one(key, Kind::Ack);
 }
+
+/// Its parts stay together in one partition, and it is stored when all of them are.
+#[test]
+fn a_large_letter_goes_to_one_partition() {
+    let mut world = World::new(usize::MAX);
+    let (_, key, consumer) = dying(&mut world);
+    let content = vec![7; 5 << 20];
+    world.receive(key, &message_again(consumer, 0, &content, 2));
+    world.receive(key, &message_again(consumer, 1, b"small", 2));
+    let asked: CommandPartitionedTopicMetadata =
+        world.sent_one(key, Kind::PartitionedMetadata).decode();
+    let answer = partitions(asked.request_id, 2);
+    world.answer(key, Kind::PartitionedMetadataResponse, &answer);
+    let mut made = Vec::new();
+    for _ in 0..10 {
+        for sent in world.sent(key) {
+            if sent.kind == Kind::Lookup {
+                let asked: CommandLookupTopic = sent.decode();
+                let answer = located(asked.request_id, "pulsar://127.0.0.1:6650");
+                world.answer(key, Kind::LookupResponse, &answer);
+            } else if sent.kind == Kind::Producer {
+                let asked: CommandProducer = sent.decode();
+                made.push(asked.topic);
+                world.created(key, asked.request_id);
+            }
+            if made.len() == 2 {
+                break;
+            }
+        }
+        if made.len() == 2 {
+            break;
+        }
+    }
+    made.sort();
+    assert_eq!(made, [0, 1].map(|n| format!("{DEAD}-partition-{n}")));
+    let sent = world.sent(key);
+    let mut producers: Vec<_> = sent.iter().map(|sent| sent.send().0).collect();
+    assert_eq!(producers.len(), 3);
+    assert_eq!(producers[0], producers[1], "the parts");
+    assert_ne!(producers[0], producers[2], "the next one's turn");
+    let large = producers[0];
+    world.receive(key, &receipt(producers.remove(2), 0));
+    world.pass(Duration::from_millis(200));
+    world.sent_one(key, Kind::Ack);
+    world.receive(key, &receipt(large, 0));
+    world.pass(Duration::from_millis(200));
+    assert_eq!(world.sent(key).len(), 0, "half of it");
+    world.receive(key, &receipt(large, 1));
+    world.pass(Duration::from_millis(200));
+    world.sent_one(key, Kind::Ack);
+}
+
+/// Who has the key can decrypt it where it is now.
+#[test]
+fn a_letter_that_is_encrypted_stays_so() {
+    let mut world = World::new(usize::MAX);
+    let spec = consumer::Spec {
+        dead_letters: Some(DeadLetters {
+            redeliveries_max: 1,
+            topic: DEAD.into(),
+        }),
+        undecryptable: consumer::Undecryptable::Deliver,
+        ..consumer_spec()
+    };
+    let (_, key, consumer) = world.consumer_of(&spec);
+    let (mut sealing, mut names) = (Vec::new(), Vec::new());
+    put_bytes(&mut names, 1, b"k");
+    put_bytes(&mut names, 2, b"v");
+    put_uint(&mut sealing, 8, 1);
+    put_uint(&mut sealing, 9, 77);
+    put_uint(&mut sealing, 11, 3);
+    put_bytes(&mut sealing, 13, &names);
+    put_bytes(&mut sealing, 15, b"param");
+    let sealed = consuming::stored_with(consumer, (3, 0), (&sealing, b"sealed"), 2);
+    world.receive(key, &sealed);
+    let asked = world.locate_dead(key);
+    world.created(key, asked.request_id);
+    let sent = world.sent_one(key, Kind::Send);
+    let stored = Stored::parse(&sent.rest).unwrap();
+    assert_eq!(stored.payload, b"sealed");
+    let told = crate::pulsar::consumer::encryption_of(stored.metadata).unwrap();
+    assert_eq!(told.param, Some(&b"param"[..]));
+    assert_eq!(told.batch_size, Some(3));
+    let compressed = (told.compression, told.uncompressed_bytes);
+    assert_eq!(compressed, (Compression::Lz4, 77));
+    let keys: Vec<_> = told.keys.map(|key| (key.name, key.value)).collect();
+    assert_eq!(keys, [(&b"k"[..], &b"v"[..])]);
+}

@@ -135,3 +135,52 @@ fn readers_are_told_nothing_of_it() {
     assert_eq!(got[0].payload.as_deref(), Some(&b"x"[..]));
     assert_eq!(got[0].encryption, None);
 }
+
+/// A dead letter keeps what it takes to decrypt it, and looks like before to who can't.
+#[test]
+fn they_die_as_they_are() {
+    let batch = Metadata {
+        num_messages_in_batch: Some(10),
+        ..encrypted()
+    };
+    let mut bench = Bench::fresh(&Spec {
+        dead_letters: Some(crate::session::consumer::DeadLetters {
+            redeliveries_max: 1,
+            topic: String::new(),
+        }),
+        receiver_queue_size: 26,
+        ..with(Undecryptable::Deliver)
+    });
+    for (entry, stored) in [(1, &encrypted()), (2, &batch), (3, &metadata())] {
+        let dead = Envelope {
+            redelivery_count: Some(2),
+            ..at(entry)
+        };
+        assert_eq!(bench.receive(&dead.with(stored, b"sealed")), []);
+        let letter = bench.consumer.take_letter().unwrap();
+        let mut letters = 0;
+        let each = letter.try_each(|message| {
+            letters += 1;
+            assert_eq!(message.delivery.payload, Some(&b"sealed"[..]));
+            if entry == 3 {
+                assert!(message.sealing.is_empty());
+                return Ok(());
+            }
+            let kept = Metadata {
+                producer_name: String::new(),
+                publish_time: 0,
+                ..stored.clone()
+            };
+            assert_eq!(Metadata::decode(&message.sealing[..]), Ok(kept));
+            Ok::<(), ()>(())
+        });
+        assert_eq!((each, letters), (Ok(()), 1));
+    }
+    assert_eq!(bench.sent(), [], "1 and 10 and 1 permits are back");
+    let dead = Envelope {
+        redelivery_count: Some(2),
+        ..at(4)
+    };
+    bench.receive(&dead.plain(b"x"));
+    assert_eq!(bench.sent(), [Sent::Flow(13)]);
+}
