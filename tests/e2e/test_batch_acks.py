@@ -144,6 +144,28 @@ def test_a_nacked_message_of_a_batch_comes_again(side, topic):
         assert "1" in returned
 
 
+def test_a_nack_brings_siblings_that_are_not_acked(side, topic):
+    side.filled(topic)
+    with side.service.consumer(topic, negativeAckRedeliveryDelay=1000, **SHARED) as consumer:
+        got = consumer.several(3)
+        consumer.ack(got[0])
+        consumer.nack(got[1])
+        # Also the one that the client still works on. Java brings them all.
+        assert left(consumer) == (["0", "1", "2"] if side.service.is_java else ["1", "2"])
+
+
+@pytest.mark.ours_only("Java loses acks of what its session did not deliver")
+def test_a_nack_brings_what_another_connection_acked_unless_the_broker_keeps_that(side, topic):
+    side.filled(topic)
+    with side.service.consumer(topic, negativeAckRedeliveryDelay=1000, **SHARED) as consumer:
+        got = consumer.several(3)
+        other = side.service.consumer(topic, receiverQueueSize=0, pullMode="true", **SHARED)
+        other.ack(got[0])
+        other.close()
+        consumer.nack(got[1])
+        assert left(consumer) == (["1", "2"] if side.keeps else ["0", "1", "2"])
+
+
 @pytest.mark.ours_only("Java redelivers what was acked already")
 def test_a_nack_leaves_acked_siblings_alone(side, topic):
     if not side.keeps:
