@@ -93,7 +93,7 @@ impl Consumer {
                 *next = head.number + 1;
             }
         }
-        if window.contains(head.due) {
+        if window.begun(now) {
             latencies.delivery.record(now - head.due.min(now));
         }
     }

@@ -13,7 +13,7 @@ use crate::{
 
 /// Load for any WebSocket service of Pulsar: publishes, consumes, measures latencies, holds idle connections.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, args_override_self = true)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) load: Load,

@@ -124,7 +124,7 @@ impl Publisher {
             }
             if let Pace::Open(schedule, _) = &mut self.pace {
                 schedule.advance();
-                if window.contains(due) {
+                if window.begun(now) {
                     // Whoever could not send before now is not late.
                     let late = if was_held { 0 } else { now - due };
                     latencies.lateness.record(late);
@@ -205,7 +205,7 @@ impl Publisher {
             let hash = id_hash(u64::from(self.index), number.0);
             tally.confirmed_sum = tally.confirmed_sum.wrapping_add(hash);
         }
-        if window.contains(due) {
+        if window.begun(now) {
             latencies.publish.record(now - due.min(now));
         }
     }

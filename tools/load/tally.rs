@@ -111,7 +111,7 @@ fn space() -> Histogram<u64> {
     Histogram::new_with_bounds(1, NS_MAX, DIGITS).unwrap()
 }
 
-/// How long things took, of those that were due in the measured time.
+/// How long things took, of those that were over after the measured time began.
 #[derive(Clone, Default)]
 pub(crate) struct Latencies {
     /// From due, or sent, to receipt.

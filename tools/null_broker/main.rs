@@ -86,10 +86,11 @@ fn main() -> ExitCode {
 
 fn run(arguments: Arguments) -> std::io::Result<()> {
     let listener = TcpListener::bind(arguments.listen)?;
-    println!("{}", listener.local_addr()?);
     let mirror = arguments.mirror;
     let world = Arc::new(World::new(arguments));
     let mut signals = Signals::new([SIGUSR1, SIGTERM, SIGINT])?;
+    // Whoever reads this may send signals.
+    println!("{}", listener.local_addr()?);
     let shown = world.clone();
     thread::spawn(move || accept(&listener, mirror, &world));
     for signal in &mut signals {
