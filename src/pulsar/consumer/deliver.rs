@@ -73,14 +73,16 @@ impl Consumer {
         out: &mut BytesMut,
     ) -> Option<Entry<'e>> {
         if self.held.is_parking() {
-            self.held.park(ParkedEntry::new(command, metadata, payload));
+            self.held
+                .park(ParkedEntry::new(now.mono, command, metadata, payload));
             return None;
         }
         let tracker = &mut self.tracker;
         let entry = match tracker.open(now, command, metadata, payload, scratch, out) {
             Opened::Nothing => None,
             Opened::Waits(key) => {
-                self.held.park(ParkedEntry::new(command, metadata, payload));
+                self.held
+                    .park(ParkedEntry::new(now.mono, command, metadata, payload));
                 self.held.parked().want(key);
                 None
             }
@@ -128,12 +130,14 @@ impl Consumer {
                 Opened::Nothing => {}
                 Opened::Entry(shape, payload) => self.held.push(Entry {
                     session: self.session,
-                    shape,
+                    shape: shape.that_arrived(parked.arrived()),
                     cursor: Cursor::default(),
                     metadata,
                     payload,
                 }),
-                Opened::Joined(entry) => self.held.push_held(entry),
+                Opened::Joined(entry) => {
+                    self.held.push_held(entry.that_arrived(parked.arrived()));
+                }
                 Opened::Waits(key) => {
                     self.held.park_again(parked);
                     self.held.parked().want(key);

@@ -85,6 +85,12 @@ impl Shape {
         self.metadata.chunk.as_ref()?.first
     }
 
+    /// The same entry, which was not looked at when it came.
+    pub(super) const fn that_arrived(mut self, arrived: Instant) -> Self {
+        self.arrived = arrived;
+        self
+    }
+
     /// Whether the broker means this message, and so took a permit for it.
     pub(super) fn is_sent(&self, index: u32) -> bool {
         self.sent.as_ref().is_none_or(|sent| sent.get(index))
@@ -264,6 +270,12 @@ impl HeldEntry {
             buffer,
             metadata_len,
         }
+    }
+
+    /// See [`Shape::that_arrived`].
+    pub(super) const fn that_arrived(mut self, arrived: Instant) -> Self {
+        self.shape.arrived = arrived;
+        self
     }
 
     /// Bytes that were copied.

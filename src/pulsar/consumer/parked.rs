@@ -6,9 +6,12 @@
 use std::collections::VecDeque;
 
 use super::wire::{MessageCommand, Metadata};
-use crate::pulsar::{
-    crypto::{SealedKey, TRIED_MAX},
-    message_id::EntryId,
+use crate::{
+    pulsar::{
+        crypto::{SealedKey, TRIED_MAX},
+        message_id::EntryId,
+    },
+    timer::Instant,
 };
 
 /// The entries of one consumer, oldest first.
@@ -28,6 +31,7 @@ pub(super) struct ParkedEntry {
     buffer: Vec<u8>,
     command_len: usize,
     metadata_len: usize,
+    arrived: Instant,
 }
 
 impl Parked {
@@ -100,13 +104,23 @@ impl Parked {
 
 impl ParkedEntry {
     /// Copies an entry.
-    pub(super) fn new(command: &MessageCommand<'_>, metadata: &[u8], payload: &[u8]) -> Self {
+    pub(super) fn new(
+        arrived: Instant,
+        command: &MessageCommand<'_>,
+        metadata: &[u8],
+        payload: &[u8],
+    ) -> Self {
         let command = command.encoded();
         Self {
             buffer: [command, metadata, payload].concat(),
             command_len: command.len(),
             metadata_len: metadata.len(),
+            arrived,
         }
+    }
+
+    pub(super) const fn arrived(&self) -> Instant {
+        self.arrived
     }
 
     pub(super) const fn len(&self) -> usize {

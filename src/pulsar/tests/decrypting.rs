@@ -115,7 +115,17 @@ fn a_session_waits_in_order_and_the_others_go_on() {
 
     world.decrypt(&asked[0]);
     assert_eq!(world.told(), [Told::Released(0)], "there is something");
-    assert_eq!(world.take(link), ["a", "b"]);
+    let arrived = world
+        .pulsar
+        .next_held(world.now, link)
+        .map(|delivery| (delivery.payload.map(<[u8]>::to_vec), delivery.arrived));
+    let before = Instant(world.now.mono.0 - 100_000_000);
+    assert_eq!(
+        arrived,
+        Some((Some(b"a".to_vec()), before)),
+        "not when it was read"
+    );
+    assert_eq!(world.take(link), ["b"]);
     let asked = world.asked();
     assert_eq!(asked.len(), 1);
     world.receive(at, &sealed(consumer, 4, b"e", &mut one));
