@@ -73,6 +73,8 @@ pub struct Counters {
     pub broker_bytes_out: u64,
     /// Text messages of clients.
     pub client_messages: u64,
+    /// Receipts, failures and entries of brokers.
+    pub broker_messages: u64,
     /// Publishes that got their receipt.
     pub published: u64,
     /// Bytes of their payloads.

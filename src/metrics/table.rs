@@ -155,7 +155,8 @@ pub(super) const METRICS: &[Metric] = &[
     },
     Metric {
         name: "received_entry_messages",
-        help: "Messages of each entry that a broker delivered: 1 unless it is a batch. Chunked messages are not among them",
+        help: "Messages of each entry that a broker delivered: 1 unless it is a batch. Chunked messages, and what \
+               waited for a data key, are not among them",
         value: Value::Histogram(Unit::Messages, |core| &core.figures.entry_messages),
     },
     Metric {
@@ -264,7 +265,8 @@ pub(super) const METRICS: &[Metric] = &[
     },
     Metric {
         name: "held_entries_total",
-        help: "Entries that had to wait for their client, which had no room or no permit for all of their messages",
+        help: "Entries that had to wait for their client, which had no room or no permit for all of their messages; \
+               those that waited for chunks or a data key are not among them",
         value: Value::Counter(|core| core.figures.counters.held_entries),
     },
     Metric {

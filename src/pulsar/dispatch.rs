@@ -238,9 +238,10 @@ impl Pulsar {
         if half.state != (State::Ready { connection: key }) {
             return Ok(Step::Nothing);
         }
+        let sent = producer.last_sent();
         match producer.handle_receipt(&receipt, &mut self.segments) {
             Receipt::Stored(stored) => {
-                let nanos = stored.sent.map_or(0, |sent| now.mono.nanos_since(sent));
+                let nanos = sent.map_or(0, |sent| now.mono.nanos_since(sent));
                 self.figures.stored(nanos, stored.messages);
                 self.unfolding = Some(Unfolding {
                     session: half.session,

@@ -138,8 +138,6 @@ pub(super) struct Stored {
     pub(super) entry: EntryId,
     pub(super) partition: Option<u32>,
     pub(super) messages: u32,
-    /// When it was last sent.
-    pub(super) sent: Option<Instant>,
 }
 
 impl Stored {
@@ -512,6 +510,11 @@ impl Producer {
         }
     }
 
+    /// When what the next receipt is for was last sent.
+    pub(super) fn last_sent(&self) -> Option<Instant> {
+        self.in_flight.front()?.last_sent
+    }
+
     /// `ProducerImpl.ackReceived`.
     pub(super) fn handle_receipt(
         &mut self,
@@ -533,7 +536,7 @@ impl Producer {
         if sequence_id > head.sequence_id || !is_whole {
             return Receipt::OutOfOrder;
         }
-        let (messages, sent) = (head.messages, head.last_sent);
+        let messages = head.messages;
         self.pop(segments);
         // Java keeps -1 for both where the broker does not know the place.
         let (ledger, entry) = receipt.stored.unwrap_or((u64::MAX, u64::MAX));
@@ -541,7 +544,6 @@ impl Producer {
             entry: EntryId { ledger, entry },
             partition: self.partition,
             messages,
-            sent,
         })
     }
 

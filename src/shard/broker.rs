@@ -10,17 +10,17 @@ use crate::{
 impl Shard {
     pub(super) fn broker_bytes(&mut self, now: Now, connection: ConnectionKey, bytes: &[u8]) {
         self.figures.counters.broker_bytes_in += bytes.len() as u64;
-        let mut messages = 0;
+        let messages_before = self.figures.counters.broker_messages;
         let mut input = pulsar::Input::new(bytes);
         let mut scratch = std::mem::take(&mut self.broker_scratch);
         while let Some(event) = self
             .pulsar
             .next_event(now, connection, &mut input, &mut scratch)
         {
-            messages += u64::from(is_message(&event));
             self.broker_event(now, event);
         }
         self.broker_scratch = scratch;
+        let messages = self.figures.counters.broker_messages - messages_before;
         if messages > 0 {
             self.figures.broker_messages.record(messages);
         }
@@ -65,6 +65,7 @@ impl Shard {
         lane: Lane,
         outcome: Result<MessageId, PublishError>,
     ) {
+        self.figures.counters.broker_messages += 1;
         let Some(client) = self.clients.get_mut(key) else {
             return;
         };
@@ -109,12 +110,4 @@ impl Shard {
             self.drain_client(now, key);
         }
     }
-}
-
-/// Whether a broker said something of a message, and not only of a session.
-const fn is_message(event: &Event<'_>) -> bool {
-    matches!(
-        event,
-        Event::Receipt { .. } | Event::PublishFailed { .. } | Event::Entry(_)
-    )
 }

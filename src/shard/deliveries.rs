@@ -20,6 +20,7 @@ impl Shard {
     /// An entry came: its messages go out as far as the client may have them, the rest is held.
     pub(super) fn entry(&mut self, now: Now, mut entry: Entry<'_>) {
         let key = entry.session();
+        self.figures.counters.broker_messages += 1;
         let messages = u64::from(entry.messages());
         self.figures.entry_messages.record(messages);
         // What is held came earlier and goes first; if any stays held, there is no room now.
