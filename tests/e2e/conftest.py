@@ -11,7 +11,7 @@ import pytest
 
 from harness.client import Endpoints
 from harness.process import end_on_signals
-from harness.servers import Broker, JavaService, Ours, java_publish
+from harness.servers import Broker, JavaPublisher, JavaService, Ours
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -94,7 +94,9 @@ def cpp(broker):
     client.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def java_only_client(broker):
-    """Runs a step of `scripts/java/Publish.java`: what only the Java client can publish."""
-    return lambda what, topic: java_publish(broker, what, topic)
+    """Does a step of `scripts/java/Publish.java`: what only the Java client can publish."""
+    publisher = JavaPublisher(broker)
+    yield publisher.publish
+    publisher.stop()

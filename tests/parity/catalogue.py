@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 import pkgutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from harness.servers import Broker
+from harness.servers import Broker, JavaPublisher
 
 from .stage import Stage
 from .transcript import Line
@@ -53,16 +52,21 @@ def scenarios() -> dict[str, Scenario]:
     return ALL
 
 
-def play(chosen: list[Scenario], ports: dict[tuple, int], broker: Broker, at_once: int = 12) -> dict[str, list[Line]]:
-    """The transcripts of scenarios with the services of these settings. Most of a scenario is waiting, so several play at
-    a time; those that go by the Java client, which takes long to start, come first."""
-    ordered = sorted(chosen, key=lambda one: "java(" not in inspect.getsource(one.play))
+class Around(NamedTuple):
+    """What stands behind and beside the services."""
+
+    broker: Broker
+    publisher: JavaPublisher
+
+
+def play(chosen: list[Scenario], ports: dict[tuple, int], around: Around, at_once: int = 12) -> dict[str, list[Line]]:
+    """The transcripts of scenarios with the services of these settings. Most of a scenario is waiting, so several play at a time."""
     with ThreadPoolExecutor(at_once) as pool:
-        return dict(zip([one.name for one in ordered], pool.map(lambda one: play_one(one, ports[one.settings], broker), ordered)))
+        return dict(zip([one.name for one in chosen], pool.map(lambda one: play_one(one, ports[one.settings], around), chosen)))
 
 
-def play_one(one: Scenario, port: int, broker: Broker) -> list[Line]:
-    stage = Stage(port, broker)
+def play_one(one: Scenario, port: int, around: Around) -> list[Line]:
+    stage = Stage(port, around.broker, around.publisher)
     try:
         one.play(stage)
     except Exception as error:

@@ -93,10 +93,10 @@ def announced(page: Path) -> list[Announcement]:
     ]
 
 
-def judge(found: list[Difference], meant: list[Announcement], played: set[str]) -> tuple[list[Difference], list[Announcement]]:
-    """Differences that nobody announced, and announcements that no longer occur though their scenario was played."""
+def judge(found: list[Difference], meant: list[Announcement], unplayed: set[str]) -> tuple[list[Difference], list[Announcement]]:
+    """Differences that nobody announced, and announcements that no longer occur though all their scenarios were played."""
     surprising = [difference for difference in found if not any(one.covers(difference) for one in meant)]
     outdated = [
         one for one in meant
-        if any(fnmatchcase(name, one.scenario) for name in played) and not any(one.covers(each) for each in found)]
+        if not any(fnmatchcase(name, one.scenario) for name in unplayed) and not any(one.covers(each) for each in found)]
     return surprising, outdated

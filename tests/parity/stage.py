@@ -14,7 +14,7 @@ from http import HTTPStatus
 from urllib.parse import quote, urlencode
 
 from harness.raw import CLOSE, TEXT, UPGRADE, Answer, Stream, frame
-from harness.servers import Broker, java_publish
+from harness.servers import Broker, JavaPublisher
 
 from .transcript import Transcript
 
@@ -42,6 +42,7 @@ class Stage:
 
     port: int
     broker: Broker
+    publisher: JavaPublisher
     transcript: Transcript = member(default_factory=Transcript)
     sockets: list["Socket"] = member(default_factory=list)
 
@@ -135,7 +136,7 @@ class Stage:
 
     def java(self, what: str, topic: str) -> None:
         """What only the Java client can publish."""
-        java_publish(self.broker, what, topic)
+        self.publisher.publish(what, topic)
 
     def wait(self, seconds: float) -> None:
         time.sleep(seconds)

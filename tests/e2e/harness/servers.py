@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -140,12 +141,29 @@ class Broker:
             shutil.rmtree(self.folder / part, ignore_errors=True)
 
 
-def java_publish(broker: Broker, what: str, topic: str) -> None:
-    """Runs a step of `scripts/java/Publish.java`: what only the Java client can publish."""
-    subprocess.run(
-        [str(word) for word in [*java(heap_mb=128), "Publish", broker.url, what, topic]],
-        check=True, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT, timeout=60,
-    )
+class JavaPublisher:
+    """`scripts/java/Publish.java`: publishes what only the Java client can. It ends when its input does, and so with the tests."""
+
+    def __init__(self, broker: Broker) -> None:
+        log = broker.folder / "publish.log"
+        with log.open("wb") as errors:
+            self.popen = subprocess.Popen(
+                [str(word) for word in [*java(heap_mb=128), "Publish", broker.url]],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, bufsize=1)
+        self.log = log
+        self.lock = threading.Lock()
+
+    def publish(self, what: str, topic: str) -> None:
+        """Returns when it is stored."""
+        with self.lock:
+            self.popen.stdin.write(f"{what} {topic}\n")
+            while (line := self.popen.stdout.readline()) != "done\n":
+                if not line:
+                    raise RuntimeError(f"the Java client has left: see {self.log}")
+
+    def stop(self) -> None:
+        self.popen.kill()
+        self.popen.wait()
 
 
 class JavaService:
