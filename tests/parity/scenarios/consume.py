@@ -298,75 +298,6 @@ def chunked(stage: Stage) -> None:
     stage.note("backlog", stage.broker.until_backlog(topic, "sub", 0))
 
 
-@scenario("consume/dead-letters", "dead letters", "consumer maxRedeliverCount", "consumer deadLetterTopic")
-def dead_letters(stage: Stage) -> None:
-    topic, dead = stage.topic(), stage.topic("dead")
-    letters = stage.consumer(dead, label="letters")
-    consumer = stage.consumer(topic, subscriptionType="Shared", maxRedeliverCount="1", negativeAckRedeliveryDelay="100",
-                              deadLetterTopic=dead)
-    stage.producer(topic).publish("YQ==", key="k", properties={"a": "1"}, eventTime="2021-01-02T03:04:05.678Z")
-    consumer.nack(consumer.json())
-    consumer.nack(consumer.json())
-    text = (letters.read(1) or ["{}"])[0]
-    stage.note("properties", sorted(json.loads(text).get("properties", {})))
-    stage.note("backlog", stage.broker.until_backlog(topic, "sub", 0))
-
-
-@scenario("consume/dead-letters-default", "dead letters", "consumer deadLetterTopic")
-def dead_letters_default(stage: Stage) -> None:
-    topic = stage.topic()
-    letters = stage.consumer(f"{topic}-sub-DLQ", label="letters")
-    consumer = stage.consumer(topic, subscriptionType="Shared", maxRedeliverCount="1", negativeAckRedeliveryDelay="100")
-    filled(stage, topic, 1)
-    consumer.nack(consumer.json())
-    consumer.nack(consumer.json())
-    letters.read(1)
-
-
-@scenario("consume/v3-foreign-ack", "ack foreign v3")
-def v3_foreign_ack(stage: Stage) -> None:
-    first, second = stage.topic("first"), stage.topic("second")
-    path = f"/ws/v3/consumer/sub?topics={first},{second}&subscriptionType=Shared"
-    consumer = stage.open_path(path, "consumer")
-    filled(stage, first, 1)
-    delivery = consumer.json()
-    consumer.close()
-    stage.wait(0.3)
-    again = stage.open_path(path, "again")
-    again.ack(delivery)
-    again.read(1)
-
-
-@scenario("consume/v3-foreign-nack", "nack foreign v3")
-def v3_foreign_nack(stage: Stage) -> None:
-    first, second = stage.topic("first"), stage.topic("second")
-    consumer = stage.open_path(f"/ws/v3/consumer/sub?topics={first},{second}", "consumer")
-    consumer.send({"type": "negativeAcknowledge", "messageId": STRANGER})
-    consumer.quiet()
-
-
-@scenario("consume/v3-pattern", "v3 pattern form", "v3 pattern full match", "v3 pattern later topics", "v3 topicsPattern", "consumer topics")
-def v3_pattern(stage: Stage) -> None:
-    topic = stage.topic()
-    filled(stage, f"{topic}-a", 1)
-    for name, pattern in {"whole": f"public/default/{topic}-.*", "with domain": f"persistent://public/default/{topic}-.*",
-                          "part": f"public/default/{topic}-"}.items():
-        consumer = stage.open_path(f"/ws/v3/consumer/{name.replace(' ', '-')}?topicsPattern={pattern}&subscriptionInitialPosition=Earliest", name)
-        if name == "part":
-            consumer.quiet(1)
-        else:
-            consumer.ack(consumer.json())
-    filled(stage, f"{topic}-b", 1)
-    stage.wait(1)
-    filled(stage, f"{topic}-b", 1)
-
-
-@scenario("consume/v3-bad-patterns", "v3 pattern bad regex", "v3 missing namespace", "v3 pattern form")
-def v3_bad_patterns(stage: Stage) -> None:
-    for name, pattern in {"open group": "public/default/(", "no namespace": "public/none-such/.*", "bare": "a.*"}.items():
-        stage.open_path(f"/ws/v3/consumer/sub?topicsPattern={pattern}", name)
-
-
 CLIENT_SIDE = "eyJhIjp7ImtleVZhbHVlIjoiQUFFQyIsIm1ldGFkYXRhIjp7Im0iOiIxIn19fQ=="
 
 
@@ -383,3 +314,56 @@ def encrypted(stage: Stage, action: str) -> None:
 for action in ("CONSUME", "DISCARD", "FAIL"):
     scenario(f"consume/encrypted-{action}", "encryptionContext", f"cryptoFailureAction {action}", "consumer cryptoFailureAction")(
         lambda stage, action=action: encrypted(stage, action))
+
+
+@scenario("consume/pull-batch", "pull permits", "messageId batched")
+def pull_batch(stage: Stage) -> None:
+    """Permits count messages, not entries."""
+    topic = stage.topic()
+    consumer = stage.consumer(topic, pullMode="true")
+    batch(stage, topic, 4)
+    for count in (1, 2, 1):
+        consumer.send({"type": "permit", "permitMessages": count})
+        for delivery in deliveries(consumer, count):
+            consumer.ack(delivery)
+        consumer.quiet(0.3)
+    stage.note("backlog", stage.broker.until_backlog(topic, "sub", 0))
+
+
+@scenario("consume/ack-timeout-batch", "consumer ackTimeoutMillis", "messageId batched")
+def ack_timeout_batch(stage: Stage) -> None:
+    """A batch that nobody acknowledges comes again as a whole."""
+    topic = stage.topic()
+    consumer = stage.consumer(topic, subscriptionType="Shared", ackTimeoutMillis="1000")
+    batch(stage, topic, 2)
+    consumer.read(2)
+    for delivery in deliveries(consumer, 2):
+        consumer.ack(delivery)
+    stage.note("backlog", stage.broker.until_backlog(topic, "sub", 0))
+
+
+@scenario("consume/key-shared", "consumer subscriptionType", "delivery key")
+def key_shared(stage: Stage) -> None:
+    """A key's messages come in order to one consumer, also those without a key."""
+    topic = stage.topic()
+    consumer = stage.consumer(topic, subscriptionType="Key_Shared")
+    producer = stage.producer(topic)
+    for number in range(3):
+        producer.publish("YQ==", key="k", properties={"n": str(number)})
+        producer.publish("Yg==", properties={"n": str(number)})
+    for _ in range(6):
+        consumer.ack(consumer.json())
+
+
+@scenario("consume/expired", "event expired")
+def expired(stage: Stage) -> None:
+    """What an administrator lets expire is not delivered."""
+    topic = stage.topic()
+    stage.consumer(topic, label="before").close()
+    filled(stage, topic, 2)
+    stage.wait(1.5)
+    stage.broker.admin("POST", f"persistent/public/default/{topic}/subscription/sub/expireMessages/1")
+    stage.note("backlog", stage.broker.until_backlog(topic, "sub", 0))
+    filled(stage, topic, 1)
+    consumer = stage.consumer(topic)
+    consumer.ack(consumer.json())

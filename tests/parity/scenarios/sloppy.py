@@ -277,3 +277,18 @@ def unexpected_parameters(stage: Stage) -> None:
         producer.publish("YQ==")
         consumer.ack(consumer.json())
         reader.read()
+
+
+@scenario("sloppy/credentials", "credentials ignored")
+def credentials(stage: Stage) -> None:
+    """Where nobody has to say who he is, it does not matter what he says."""
+    path = f"{V2}/reader/{PUBLIC}/{stage.topic()}"
+    for name, headers in {
+        "bearer": {"Authorization": "Bearer x"}, "basic": {"Authorization": "Basic !!"}, "empty": {"Authorization": ""},
+        "unknown method": {"X-Pulsar-Auth-Method-Name": "sasl"}, "cookie": {"Cookie": "JSESSIONID=x; " * 50}, "forwarded": {"X-Forwarded-For": "not an address"},
+        "original principal": {"X-Original-Principal": "admin"},
+    }.items():
+        stage.request(path, upgrade=True, headers=headers, label=name)
+    for query in ("token=", "token=Bearer%20x", "token=x&token=y"):
+        stage.request(f"{path}?{query}", upgrade=True, label=query)
+        stage.request(f"/admin/v2/proxy-stats/{PUBLIC}/none-such/stats?{query}", label=f"statistics {query}")
