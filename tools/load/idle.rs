@@ -9,11 +9,11 @@ use crate::{
     options::{Common, Idle},
     progress::Progress,
     run::Crew,
+    slot::{Role, Slot},
     target::{Query, Target},
     text::{bytes, grouped},
     topic::Topic,
     window::Shared,
-    worker::{Role, Slot},
 };
 
 /// What was found.

@@ -33,6 +33,7 @@ mod run;
 mod schedule;
 #[path = "../shared/mod.rs"]
 mod shared;
+mod slot;
 mod socket;
 mod tally;
 mod target;

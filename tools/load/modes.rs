@@ -17,10 +17,10 @@ use crate::{
     run::{Plan, run},
     schedule::Schedule,
     shared::{payloads::Payloads, random::Random},
+    slot::{Role, Slot},
     target::{Query, Target},
     texts::{HEAD_BYTES, Texts},
     topic::Topic,
-    worker::{Role, Slot},
 };
 
 const IN_FLIGHT: u64 = 100;

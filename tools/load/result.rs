@@ -6,8 +6,8 @@ use crate::{
     cpu::ThreadTime,
     hdr_log::HdrLog,
     schedule::approximate,
+    slot::Told,
     tally::{Latencies, Tally, Times},
-    worker::Told,
 };
 
 /// A thread that ran, or waited to, for a larger share of the time is a bottleneck.

@@ -21,10 +21,11 @@ use crate::{
     hdr_log::HdrLog,
     progress::Progress,
     result::{Result, Used},
+    slot::{Post, Slot, Told},
     tally::Tally,
     target::SILENCE_MAX,
     window::Shared,
-    worker::{Post, Slot, Told, Worker},
+    worker::Worker,
 };
 
 /// How often the measuring thread looks whether something happened.

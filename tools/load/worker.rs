@@ -6,11 +6,7 @@ use std::{
     io,
     num::NonZeroU64,
     os::fd::OwnedFd,
-    sync::{
-        Arc,
-        atomic::Ordering::Relaxed,
-        mpsc::{Receiver, Sender},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
 };
 
 use rustix::{
@@ -22,12 +18,9 @@ use rustix::{
 };
 
 use crate::{
-    bytes::Bytes,
-    client::Client,
     clock::Clock,
-    consumer::Consumer,
     deflate::Deflate,
-    publisher::Publisher,
+    slot::{Post, Role, Slot, Told},
     socket::ReadBuffer,
     tally::{Latencies, Tally},
     window::Shared,
@@ -38,51 +31,6 @@ const WAKE: u64 = u64::MAX;
 const EVENTS: usize = 256;
 /// A read will bring something, if only an error.
 const READABLE: EventFlags = EventFlags::IN.union(EventFlags::HUP).union(EventFlags::ERR);
-
-/// What a client is for.
-pub(crate) enum Role {
-    Publish(Box<Publisher>),
-    Consume(Box<Consumer>),
-    Bytes(Bytes),
-    /// Nothing; pings are answered.
-    Hold,
-}
-
-/// A client with what it is for.
-pub(crate) struct Slot {
-    pub(crate) client: Client,
-    pub(crate) role: Role,
-    /// Waits to be writable.
-    blocked: bool,
-    /// Its due time is in the queue.
-    armed: bool,
-}
-
-impl Slot {
-    pub(crate) fn new(client: Client, role: Role) -> Self {
-        Self {
-            client,
-            role,
-            blocked: false,
-            armed: false,
-        }
-    }
-}
-
-/// What a worker tells from time to time.
-pub(crate) struct Told {
-    pub(crate) interval: u64,
-    pub(crate) latencies: Latencies,
-}
-
-/// How to reach a worker.
-pub(crate) struct Post {
-    pub(crate) inbox: Receiver<Slot>,
-    pub(crate) wake: Arc<OwnedFd>,
-    pub(crate) told: Sender<Told>,
-    /// Told at the beginning: the number of the thread.
-    pub(crate) thread: Sender<i32>,
-}
 
 pub(crate) struct Worker {
     clock: Clock,
