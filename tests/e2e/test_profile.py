@@ -55,6 +55,8 @@ shard 1 28440/28447 15870.94: cpu-clock:
 def test_costs_become_stacks(profile):
     lines = ["fl=(1) a.rs", "fn=(1) a", "3 5", "cfn=(2) b'a", "calls=1 7", "3 40", "+1 2", "fn=(2)", "7 39", "* 1"]
     assert profile.folded_stacks(lines) == {"a": 7, "a;b": 40}
+    case = ["fn=(1) b'a'pulsar_instructions::counted'main", "3 5", "fn=(2) pulsar_instructions::counted'main", "3 1"]
+    assert profile.folded_stacks(case) == {"a;b": 5, "main;pulsar_instructions::counted": 1}
 
 
 def test_the_heaviest_come_first(profile):
