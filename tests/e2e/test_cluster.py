@@ -446,6 +446,7 @@ def test_a_topic_that_moves_is_looked_up_again(cluster, told, cpp, topic):
     move_under_load(cluster, told("a broker"), cpp, topic)
 
 
+@pytest.mark.heavy
 @modular
 @pytest.mark.ours_only("Java rests longer each time it asks a broker that is dead, though another one is not")
 def test_sessions_outlive_a_broker_that_is_killed(cluster, told, cpp, topic):
@@ -507,6 +508,7 @@ def test_partitions_move_under_load(cluster, told, cpp, topic):
     load.check_nothing_is_lost(cpp)
 
 
+@pytest.mark.heavy
 @extensible
 def test_sessions_outlive_a_broker_that_is_stopped(cluster, told, cpp, topic):
     owner = cluster.leader()
