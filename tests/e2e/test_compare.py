@@ -28,7 +28,7 @@ def measured(tmp_path_factory):
         [ROOT / "scripts" / "compare", "--no-build", "--no-java", "--no-haproxy", "--quick", "--rounds", "1", "--seconds", "0.4",
          "--idle", "20", "--skip", "W2,allocations", "--folder", folder],
         capture_output=True, text=True, timeout=600, check=False)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert ran.returncode == 0, f"{ran.stdout}{ran.stderr}"[-3000:]
     return folder
 
 
