@@ -29,7 +29,7 @@ def of_workload(key: str, measured: dict) -> list[dict]:
     found = [row(key, workload.title, "CPU, µs/message", ours[cpu], "Java", java and java[cpu],
                  1 / workload.limit, 1 / workload.aim, relay[cpu])]
     if workload.latency_limit and "latency_us" in ours:
-        found.append(row(key, f"{workload.title}: 99th percentile", "p99, µs", ours["latency_us"]["p99"], "Java",
+        found.append(row(f"{key}-p99", f"{workload.title}: 99th percentile", "latency, µs", ours["latency_us"]["p99"], "Java",
                          java and java["latency_us"]["p99"], workload.latency_limit, None))
     if haproxy:
         found.append(row(f"{key}-HAProxy", f"{workload.title}, beside HAProxy", "CPU, µs/message", ours[cpu], "HAProxy",
@@ -59,8 +59,8 @@ def of_end_to_end(measured: dict) -> list[dict]:
     found = []
     for name, title in (("p99", "99th percentile"), ("p999", "99.9th percentile")):
         ours, java = (measured["targets"][of]["latency_us"][name] for of in ("ours", "java"))
-        found.append(row("end to end", f"publish to delivery, {measured['rate']:,.0f}/s, half of what Java's can: {title}",
-                         f"{name[:3]}{'.9' if name == 'p999' else ''}, µs", ours, "Java", java, None, None))
+        found.append(row(f"end-to-end-{name}", f"publish to delivery at {measured['rate']:,.0f}/s, half of what goes through "
+                         f"Java's: {title}", "latency, µs", ours, "Java", java, None, None))
     return found
 
 
