@@ -1,5 +1,7 @@
 //! Messages in parts: put together, acknowledged and asked for again as a whole; parts that don't fit.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::{
     pulsar::payload::{Compression, tests::compress},
@@ -483,4 +485,61 @@ fn empty_parts_count() {
     assert!(bytes >= 1000 * size_of::<EntryId>(), "{bytes}");
     bench.consumer.handle_detached();
     assert_eq!(bench.consumer.tracker.spec.shard_chunks.get(), 0);
+}
+
+/// What may happen to messages in parts.
+#[derive(Clone, Copy, Debug)]
+enum Twist {
+    /// Of which message, and which part.
+    Part(u8, i32),
+    GiveUp(bool),
+    PassSeconds(u8),
+    Lose,
+}
+
+fn twist() -> impl Strategy<Value = Twist> {
+    prop_oneof![
+        12 => (0..4u8, 0..3i32).prop_map(|(message, index)| Twist::Part(message, index)),
+        2 => any::<bool>().prop_map(Twist::GiveUp),
+        2 => (0..70u8).prop_map(Twist::PassSeconds),
+        1 => Just(Twist::Lose),
+    ]
+}
+
+proptest! {
+    /// However parts come and go, what is delivered is whole, and nothing is counted that is not there.
+    #[test]
+    fn parts_in_any_order(twists in prop::collection::vec(twist(), 0..200), is_shared: bool) {
+        let kind = if is_shared { SubscriptionType::Shared } else { SubscriptionType::Failover };
+        let mut bench = Bench::fresh(&spec(kind));
+        for twist in twists {
+            match twist {
+                Twist::Part(message, index) => {
+                    let entry = 10 * u64::from(message) + u64::from(index.unsigned_abs());
+                    let got = bench.join(&[abc(entry, &format!("u{message}"), index)]);
+                    prop_assert!(payloads(&got).iter().all(|content| *content == b"abc"));
+                }
+                Twist::GiveUp(newest) => {
+                    let before = bench.consumer.tracker.spec.shard_chunks.get();
+                    let messages = bench.consumer.incomplete();
+                    bench.consumer.give_up_incomplete(bench.now.mono, newest);
+                    prop_assert_eq!(bench.consumer.incomplete(), messages.saturating_sub(1));
+                    let after = bench.consumer.tracker.spec.shard_chunks.get();
+                    prop_assert_eq!(after < before, messages > 0);
+                }
+                Twist::PassSeconds(seconds) => {
+                    bench.pass(Duration::from_secs(seconds.into()));
+                }
+                Twist::Lose => {
+                    bench.consumer.handle_detached();
+                    prop_assert_eq!(bench.consumer.tracker.spec.shard_chunks.get(), 0);
+                    bench.consumer.handle_subscribed(bench.now, &mut bench.out);
+                }
+            }
+            bench.sent();
+        }
+        bench.consumer.handle_detached();
+        prop_assert_eq!(bench.consumer.tracker.spec.shard_chunks.get(), 0);
+        prop_assert_eq!(bench.consumer.tracker.spec.shard_held.get(), 0);
+    }
 }
