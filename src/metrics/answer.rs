@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{Counts, LATENCY_BOUNDS_US, Part, Question, Session};
 
 /// The answer's text, in JSON; `None` if the topic that was asked about has no session. For figures
-/// see [`super::figures`].
+/// see [`super::figures()`].
 #[must_use]
 pub fn answer(question: &Question, parts: Vec<Part>) -> Option<Vec<u8>> {
     let mut text = String::new();

@@ -5,7 +5,7 @@
 
 use super::Histogram;
 
-/// What a session does, as a label's place among [`ENDPOINTS`].
+/// What a session does, as a label's place among `ENDPOINTS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint {
     /// Publishes.
@@ -18,7 +18,7 @@ pub enum Endpoint {
 
 pub(super) const ENDPOINTS: [&str; 3] = ["producer", "consumer", "reader"];
 
-/// Why a client is not read any further, as a label's place among [`BOUNDS`].
+/// Why a client is not read any further, as a label's place among `BOUNDS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bound {
     /// It does not read its replies.
@@ -44,7 +44,7 @@ pub(super) const BOUNDS: [&str; 6] = [
     "drain",
 ];
 
-/// Who ended a session, as a label's place among [`ENDERS`].
+/// Who ended a session, as a label's place among `ENDERS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ender {
     /// The client said goodbye first.
