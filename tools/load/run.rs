@@ -172,6 +172,9 @@ impl Crew {
                 self.hand_over(mem::take(&mut slots));
             }
             progress.opened(index + 1, plan.clients);
+            if progress.interrupted() {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
         }
         self.hand_over(slots);
         Ok(())
