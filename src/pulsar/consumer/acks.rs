@@ -2,7 +2,7 @@
 //! `PersistentAcknowledgmentsGroupingTracker` does: one ACK command for what came in 100 ms, or for
 //! 1000 entries. While the broker is away they are kept, up to a bound.
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
 use bytes::BytesMut;
 
@@ -33,33 +33,16 @@ const RECALL_TIME: Duration = Duration::from_secs(1);
 /// consumers notice. Who sets a subscription back leaves connections alone, and names no new broker.
 const RECALL_TIME_ELSEWHERE: Duration = Duration::from_secs(30);
 
-/// Entries that were told, and may have to be told again: as many as a broker that hears nothing
-/// any more can have out with a consumer of Java's largest queue, twice.
-const TOLD_MAX: usize = 2 * GROUP_SIZE_MAX;
-
-/// Words in the ack sets of these.
-const TOLD_WORDS_MAX: usize = 2 * GROUP_WORDS_MAX;
-
 /// In order of entry; with the messages that are left, when the entry is not done as a whole.
 type Group = Vec<(EntryId, Option<Bits>)>;
-
-/// A group that went out.
-#[derive(Debug)]
-struct Told {
-    group: Group,
-    words: usize,
-    /// When the last acknowledgement came into it, or it was told anew.
-    at: Instant,
-}
 
 /// Acknowledgements the broker was not told of yet, and those it was told of last.
 #[derive(Debug, Default)]
 pub(super) struct Acks {
     pending: Group,
-    /// The newest is the last.
-    told: VecDeque<Told>,
-    told_entries: usize,
-    told_words: usize,
+    /// The last two groups that went out, the newer one first, and when the last acknowledgement
+    /// came into them, or they were told anew.
+    told: [(Group, Instant); 2],
     last_added: Instant,
     /// Words in the ack sets of `pending`.
     words: usize,
@@ -121,32 +104,15 @@ impl Acks {
         }
         if !self.pending.is_empty() {
             put_acks(out, consumer_id, &self.pending);
-            self.keep_told();
+            // The oldest group's space is used again.
+            self.told.rotate_right(1);
+            let [(group, at), _] = &mut self.told;
+            group.clear();
+            std::mem::swap(group, &mut self.pending);
+            *at = self.last_added;
+            self.words = 0;
         }
         self.deadline = None;
-    }
-
-    /// Moves the group that went out to those that did; the oldest one's space is used again.
-    fn keep_told(&mut self) {
-        let (entries, words) = (self.pending.len(), std::mem::take(&mut self.words));
-        let mut space = Vec::new();
-        while let Some(oldest) = self.told.front()
-            && (self.told_entries + entries > TOLD_MAX
-                || self.told_words + words > TOLD_WORDS_MAX
-                || self.last_added.since(oldest.at) > RECALL_TIME_ELSEWHERE)
-        {
-            self.told_entries -= oldest.group.len();
-            self.told_words -= oldest.words;
-            space = self.told.pop_front().map_or(space, |oldest| oldest.group);
-        }
-        space.clear();
-        self.told_entries += entries;
-        self.told_words += words;
-        self.told.push_back(Told {
-            group: std::mem::replace(&mut self.pending, space),
-            words,
-            at: self.last_added,
-        });
     }
 
     /// A broker is about to be told of what was kept while there was none.
@@ -162,12 +128,12 @@ impl Acks {
         } else {
             RECALL_TIME
         };
-        (self.told_entries, self.told_words) = (0, 0);
-        for Told { group, at, .. } in std::mem::take(&mut self.told).into_iter().rev() {
+        for newer_first in 0..self.told.len() {
+            let (mut group, at) = std::mem::take(&mut self.told[newer_first]);
             if now.since(at) > time {
                 continue;
             }
-            for (entry, left) in group {
+            for (entry, left) in group.drain(..) {
                 match (self.find(entry), left) {
                     // What is not told yet says more of the entry than what was told before.
                     (Ok(_), Some(_)) => {}
@@ -259,61 +225,13 @@ mod tests {
 
         acks.recall(at(4), false);
         assert!(acks.pending.is_empty(), "too long ago");
-        acks.recall(at(2), false);
-        assert!(acks.pending.is_empty(), "forgotten");
-
         acks.add_whole(at(4), entry(4));
         acks.flush(7, &mut ignored);
         acks.recall(at(34), true);
         assert!(!acks.pending.is_empty(), "a broker that died took it along");
-    }
-
-    #[test]
-    fn many_small_groups_are_told_again_as_well() {
-        let mut acks = Acks::default();
-        let (mut ignored, mut expected) = (BytesMut::new(), BytesMut::new());
-        let mut told = Vec::new();
-        for number in 0..100 {
-            acks.add_whole(Instant(5) + GROUP_TIME * number, entry(number.into()));
-            acks.flush(7, &mut ignored);
-            told.push((entry(number.into()), None));
-        }
-        acks.recall(Instant(5) + RECALL_TIME_ELSEWHERE, true);
-        ignored.clear();
         acks.flush(7, &mut ignored);
-        put_acks(&mut expected, 7, &told);
-        assert_eq!(ignored, expected);
-    }
-
-    #[test]
-    fn of_what_was_told_a_bounded_number_is_kept() {
-        let mut acks = Acks::default();
-        let mut ignored = BytesMut::new();
-        for number in 0..100 * GROUP_SIZE_MAX {
-            acks.add_whole(Instant(5), entry(number as u64));
-            if acks.pending.len() == 300 {
-                acks.flush(7, &mut ignored);
-            }
-        }
-        assert_eq!(acks.told.len(), TOLD_MAX / 300);
-        assert_eq!(acks.told_entries, TOLD_MAX / 300 * 300);
-        acks.recall(Instant(5), true);
-        let last = 100 * GROUP_SIZE_MAX as u64;
-        assert_eq!(acks.pending.last(), Some(&(entry(last - 1), None)));
-        assert!(acks.pending.len() >= TOLD_MAX - 300);
-    }
-
-    #[test]
-    fn ack_sets_that_were_told_are_bounded() {
-        let mut acks = Acks::default();
-        let mut done = Bits::new(64 * u32::try_from(GROUP_WORDS_MAX / 2).unwrap());
-        done.set(1);
-        for number in 0..20 {
-            acks.add_part(Instant(5), entry(number), &done);
-            acks.flush(7, &mut BytesMut::new());
-            assert!(acks.told_words <= TOLD_WORDS_MAX);
-        }
-        assert_eq!(acks.told.len(), 4);
+        acks.recall(at(2), false);
+        assert!(acks.pending.is_empty(), "forgotten");
     }
 
     #[test]
