@@ -440,7 +440,7 @@ impl Pulsar {
         }
         for purpose in self.requests.remove_all(key) {
             match purpose {
-                Purpose::Close(half) => self.close_lost(now, half, failure),
+                Purpose::Close(half) => self.close_lost(now, half, Detached::Lost, failure),
                 purpose => self.request_failed(now, purpose, failure),
             }
         }

@@ -333,11 +333,12 @@ impl Pulsar {
     /// The broker sends a producer or consumer away.
     fn handle_close(&mut self, now: Now, at: ConnectionKey, id: u64, url: &str) {
         let key = half_key(id);
+        let how = Detached::SentAway(Address::parse_url(url));
         if self.is_at(key, at) {
-            self.half_detached(now, key, Detached::SentAway(Address::parse_url(url)));
+            self.half_detached(now, key, how);
         } else if self.requests.take_close(key, at) {
             let failure = Failure::connection("the broker sent the session away");
-            self.close_lost(now, key, &failure);
+            self.close_lost(now, key, how, &failure);
         }
     }
 

@@ -94,6 +94,13 @@ pub(super) enum Detached<'a> {
     SentAway(Option<(&'a str, u16)>),
 }
 
+impl Detached<'_> {
+    /// Whether the topic has another broker from now on, or a new connection.
+    pub(super) fn must_be_elsewhere(self) -> bool {
+        self != Self::SentAway(None)
+    }
+}
+
 /// The backend's half of a session.
 #[derive(Debug)]
 pub(super) struct Half {
@@ -560,9 +567,7 @@ impl Pulsar {
             _ => return,
         };
         if let Role::Consumer(consuming) = &mut half.role {
-            consuming
-                .consumer
-                .recall_acks(now, how != Detached::SentAway(None));
+            consuming.consumer.recall_acks(now, how.must_be_elsewhere());
             let messages = consuming.consumer.handle_detached();
             if messages > 0 {
                 let session = half.session;

@@ -16,7 +16,7 @@ use super::{
     Pulsar, Timer,
     connection::ConnectionKey,
     error::{Cause, Failure},
-    half::{HalfKey, Role, State},
+    half::{Detached, HalfKey, Role, State},
     proto::ServerError,
 };
 use crate::timer::{Instant, Now};
@@ -112,11 +112,17 @@ impl Pulsar {
 
     /// The connection broke before the answer to CLOSE_CONSUMER came, or the broker's own crossed it:
     /// what was told just before may be lost.
-    pub(super) fn close_lost(&mut self, now: Now, key: HalfKey, failure: &Failure) {
+    pub(super) fn close_lost(
+        &mut self,
+        now: Now,
+        key: HalfKey,
+        how: Detached<'_>,
+        failure: &Failure,
+    ) {
         if let Some(half) = self.halves.get_mut(key)
             && let Role::Consumer(consuming) = &mut half.role
         {
-            consuming.consumer.recall_acks(now, false);
+            consuming.consumer.recall_acks(now, how.must_be_elsewhere());
             consuming.consumer.handle_detached();
         }
         if self.leaves_later(now, key) {

@@ -9,8 +9,8 @@ use std::{net::SocketAddr, time::Duration};
 use percent_encoding::percent_decode_str;
 use tracing::field::{DisplayValue, display};
 
-use super::client::{Client, Phase};
-use crate::{http::refusal::Refusal, timer::Instant};
+use super::client::Client;
+use crate::{http::refusal::Refusal, metrics::Ender, timer::Instant};
 
 /// What a shard may write for long: 200 lines a second.
 const LINE_INTERVAL: Duration = Duration::from_millis(5);
@@ -31,6 +31,8 @@ pub(super) struct Visit {
     request: Box<str>,
     /// The client closed first, perhaps with a code.
     pub(super) closed_by_client: Option<Option<u16>>,
+    /// The client's side of the connection ended before anybody closed.
+    pub(super) is_lost: bool,
     /// Bytes received and bytes given to the socket, handshake included.
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
@@ -47,6 +49,7 @@ impl Visit {
             answered: false,
             request: Box::default(),
             closed_by_client: None,
+            is_lost: false,
             bytes_in: 0,
             bytes_out: 0,
             messages_in: 0,
@@ -114,14 +117,11 @@ impl AccessLog {
             return;
         }
         let addresses = self.addresses(client);
-        let sent = match &client.phase {
-            Phase::Open(open) => open.ws.close_code(),
-            Phase::Head | Phase::Opening(_) | Phase::Asking(_) => None,
-        };
-        let (by, code) = match (sent, visit.closed_by_client) {
-            (Some(code), _) => ("service", Some(code)),
-            (None, Some(code)) => ("client", code),
-            (None, None) => ("loss", None),
+        let (ender, code) = client.ender();
+        let by = match ender {
+            Ender::Client => "client",
+            Ender::Service => "service",
+            Ender::Loss => "loss",
         };
         tracing::info!(
             target: "access",

@@ -41,6 +41,7 @@ impl Shard {
             Phase::Open(open) => {
                 let out = &mut client.outbox.bytes;
                 open.ws.close(out, close_code::GOING_AWAY, "");
+                client.visit.is_lost = true;
                 self.finish(now, key);
                 true
             }
@@ -57,11 +58,7 @@ impl Shard {
         }
         if let Phase::Open(open) = &client.phase {
             self.namespaces.leave(open.counted.namespace());
-            let ender = match (open.ws.close_code(), client.visit.closed_by_client) {
-                (Some(_), _) => Ender::Service,
-                (None, Some(_)) => Ender::Client,
-                (None, None) => Ender::Loss,
-            };
+            let (ender, _) = client.ender();
             let endpoint = statistics::endpoint(open.kind);
             self.figures.counters.ended(endpoint, ender);
         }
@@ -79,6 +76,22 @@ impl Shard {
             let out = &mut client.outbox.bytes;
             open.ws.close(out, close_code::TRY_AGAIN_LATER, reason);
             self.finish(now, key);
+        }
+    }
+}
+
+impl Client {
+    /// Who ended the session first, and the code of the WebSocket's close, if that was how.
+    pub(super) fn ender(&self) -> (Ender, Option<u16>) {
+        let sent = match &self.phase {
+            Phase::Open(open) => open.ws.close_code(),
+            Phase::Head | Phase::Opening(_) | Phase::Asking(_) => None,
+        };
+        match (sent, self.visit.closed_by_client) {
+            _ if self.visit.is_lost => (Ender::Loss, None),
+            (Some(code), _) => (Ender::Service, Some(code)),
+            (None, Some(code)) => (Ender::Client, code),
+            (None, None) => (Ender::Loss, None),
         }
     }
 }

@@ -127,9 +127,10 @@ fn sessions_are_counted_by_what_they_do_and_how_they_end() {
     let mut world = World::new(Config::default());
     let producer = world.open(PRODUCER);
     let consumer = world.open(CONSUMER);
-    let lost = world.open(CONSUMER);
+    let (lost, silent) = (world.open(CONSUMER), world.open(CONSUMER));
     world.ask("/nowhere");
     world.gone(lost);
+    assert!(world.ended(silent));
     // A close frame with code 1000, masked with zeros.
     world.bytes(producer, &[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8]);
     world.text(consumer, "{");
@@ -138,13 +139,13 @@ fn sessions_are_counted_by_what_they_do_and_how_they_end() {
         ("sessions{core=\"0\",endpoint=\"consumer\"}", "0"),
         (
             "sessions_opened_total{core=\"0\",endpoint=\"consumer\"}",
-            "2",
+            "3",
         ),
         ("sessions_opened_total{core=\"0\",endpoint=\"reader\"}", "0"),
         ("sessions_closed_total{core=\"0\",by=\"client\"}", "1"),
         ("sessions_closed_total{core=\"0\",by=\"service\"}", "1"),
-        ("sessions_closed_total{core=\"0\",by=\"loss\"}", "1"),
-        ("answers_total{core=\"0\",status=\"1xx\"}", "3"),
+        ("sessions_closed_total{core=\"0\",by=\"loss\"}", "2"),
+        ("answers_total{core=\"0\",status=\"1xx\"}", "4"),
         ("answers_total{core=\"0\",status=\"4xx\"}", "1"),
         ("clients{core=\"0\"}", "0"),
         ("broker_connections{core=\"0\"}", "1"),

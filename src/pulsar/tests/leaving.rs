@@ -122,6 +122,23 @@ fn what_was_told_with_the_close_is_told_again_when_the_connection_breaks_then() 
 }
 
 #[test]
+fn what_a_stopping_broker_was_told_seconds_before_the_close_is_told_again() {
+    in_pieces(|mut world| {
+        let (link, key, consumer) = world.consumer();
+        world.receive(key, &message(consumer, 0, b"one"));
+        world.told();
+        world.pulsar.acknowledge(world.now, link, &id(0)).unwrap();
+        world.pass(Duration::from_secs(3));
+        world.sent_one(key, Kind::Ack);
+        world.pulsar.close(world.now, link);
+        world.sent_one(key, Kind::CloseConsumer);
+        world.lose(key);
+        let key = come_back(&mut world);
+        let_leave(&mut world, key);
+    });
+}
+
+#[test]
 fn what_crosses_the_brokers_own_close_is_told_again() {
     in_pieces(|mut world| {
         let (link, key, consumer) = world.consumer();
