@@ -24,32 +24,3 @@ pub fn documentation() -> String {
     }
     page
 }
-
-#[cfg(test)]
-mod tests {
-    use std::{fs, path::Path};
-
-    use super::*;
-
-    const BEGIN: &str = "<!-- metrics: made from the source, see below -->\n\n";
-    const END: &str = "\n<!-- end of metrics -->\n";
-
-    /// With UPDATE_DOCS set, the page is written anew instead.
-    #[test]
-    fn the_page_says_what_the_code_does() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
-        let page = fs::read_to_string(&path).unwrap();
-        let (before, rest) = page.split_once(BEGIN).expect("the page has the mark");
-        let (written, after) = rest.split_once(END).expect("the page has the end mark");
-        if std::env::var_os("UPDATE_DOCS").is_some() {
-            let page = format!("{before}{BEGIN}{}{END}{after}", documentation());
-            fs::write(&path, page).unwrap();
-            return;
-        }
-        assert_eq!(
-            written,
-            documentation(),
-            "UPDATE_DOCS=1 cargo test documentation"
-        );
-    }
-}
