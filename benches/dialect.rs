@@ -2,6 +2,8 @@
 //!
 //! Reading leaves the payload in base64, as the service does; `decoded` adds the decoding that the backend does later.
 
+mod samples;
+
 use std::hint::black_box;
 
 use bytes::BytesMut;
@@ -11,7 +13,7 @@ use pulsar_ws_fast::{
     codec::base64::encode_append,
     dialect::{Dialect, Scratch, TimeFormat},
     http::route::EndpointKind,
-    session::{Command, Delivery, Event, MessageId, Properties, producer},
+    session::{Command, Event, producer},
 };
 
 const DIALECT: Dialect = Dialect::PulsarJson;
@@ -66,7 +68,7 @@ fn read_publish(c: &mut Criterion) {
 }
 
 fn write_events(c: &mut Criterion) {
-    let message_id = MessageId::new(&[8, 3, 16, 0, 48, 0]).expect("short");
+    let message_id = samples::message_id();
     let mut times = TimeFormat::new(TimeZone::UTC);
     let mut out = Vec::with_capacity(1 << 12);
     let receipt = Event::Receipt {
@@ -82,24 +84,7 @@ fn write_events(c: &mut Criterion) {
     });
     for len in [100, 1024] {
         let payload = vec![b'x'; len];
-        let delivery = Delivery {
-            message_id,
-            payload: Some(&payload),
-            properties: Properties {
-                encoded: &[0, 1],
-                next: |encoded| {
-                    let (_, rest) = encoded.split_first()?;
-                    *encoded = rest;
-                    Some((b"key", b"value"))
-                },
-            },
-            publish_time_ms: 1_637_510_905_917,
-            event_time_ms: None,
-            arrived: Default::default(),
-            redelivery_count: 0,
-            encryption: None,
-            key: None,
-        };
+        let delivery = samples::delivery(&payload);
         let event = Event::Delivery(&delivery);
         c.bench_function(&format!("delivery of {len} B"), |b| {
             b.iter(|| {

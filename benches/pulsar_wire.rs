@@ -3,9 +3,11 @@
 //! `encode` and `decode` are the kernels; `turn` is what a shard does for 64 publishes of one
 //! producer and their receipts, so `turn` less the two is what the machine costs.
 
+mod samples;
+
 use std::hint::black_box;
 
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use pulsar_ws_fast::{
     codec::protobuf::{put_bytes, put_bytes_header, put_uint},
@@ -19,9 +21,7 @@ use pulsar_ws_fast::{
         },
         wire::{Frame, frame_len},
     },
-    session::{
-        Broker, Deliver, Link, Payload, PayloadError, Publish, SessionKey, Spec, Strings, producer,
-    },
+    session::{Broker, Link, SessionKey, Spec, producer},
     timer::{Instant, Now},
 };
 
@@ -30,31 +30,6 @@ const NOW: Now = Now {
     mono: Instant(1_000_000_000),
     wall_ms: 1_700_000_000_000,
 };
-
-fn publish(payload: &[u8]) -> Publish<'_> {
-    fn copy(encoded: &[u8], out: &mut BytesMut) -> Result<(), PayloadError> {
-        out.put_slice(encoded);
-        Ok(())
-    }
-    Publish {
-        payload: Payload {
-            encoded: payload,
-            len: payload.len(),
-            decode: copy,
-        },
-        context: None,
-        key: Some("key"),
-        properties: Strings {
-            text: b"namevalue",
-            ends: &[4, 9],
-        },
-        replication_clusters: None,
-        event_time_ms: None,
-        deliver: Deliver::Now,
-        extra: None,
-        sealed: None,
-    }
-}
 
 /// Receipts of one producer, `first` and those that follow.
 fn receipts(producer: u64, first: u64) -> Vec<u8> {
@@ -85,7 +60,7 @@ fn encode(c: &mut Criterion) {
     group.throughput(Throughput::Elements(COUNT));
     for size in [100, 1024] {
         let payload = vec![b'x'; size];
-        let publish = publish(&payload);
+        let publish = samples::publish(&payload);
         let mut out = BytesMut::with_capacity(256 << 10);
         group.bench_function(format!("64 SENDs of {size} B"), |b| {
             b.iter(|| {
@@ -148,7 +123,11 @@ fn turn(c: &mut Criterion) {
                 },
                 |receipts| {
                     for _ in 0..COUNT {
-                        assert!(pulsar.publish(NOW, link, &publish(&payload)).is_ok());
+                        assert!(
+                            pulsar
+                                .publish(NOW, link, &samples::publish(&payload))
+                                .is_ok()
+                        );
                     }
                     let mut written = 0;
                     while let Some(bytes) = pulsar.take_outbox(key) {

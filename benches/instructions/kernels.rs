@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
 use pulsar_ws_fast::{
     codec::{base64, mask},
     dialect::{Dialect, Scratch, TimeFormat},
@@ -12,15 +12,12 @@ use pulsar_ws_fast::{
         payload::Compression,
         wire::{Frame, frame_len},
     },
-    session::{
-        Command, Deliver, Delivery, Event, MessageId, Payload, PayloadError, Properties, Publish,
-        Strings, producer,
-    },
+    session::{Command, Event, producer},
     ws::{Incoming, Inflater, Input, Limits, WebSocket},
 };
 
 use crate::{
-    Cases,
+    Cases, samples,
     world::{
         input,
         proto::{BaseCommand, MessageIdData, SendReceipt as Receipt},
@@ -132,29 +129,8 @@ fn read_publish(cases: &Cases, name: &str, text: &str) {
 }
 
 fn send(cases: &Cases, name: &str, size: usize) {
-    fn copy(encoded: &[u8], out: &mut BytesMut) -> Result<(), PayloadError> {
-        out.put_slice(encoded);
-        Ok(())
-    }
     let payload = vec![b'p'; size];
-    let publish = Publish {
-        payload: Payload {
-            encoded: &payload,
-            len: payload.len(),
-            decode: copy,
-        },
-        context: None,
-        key: Some("key"),
-        properties: Strings {
-            text: b"namevalue",
-            ends: &[4, 9],
-        },
-        replication_clusters: None,
-        event_time_ms: None,
-        deliver: Deliver::Now,
-        extra: None,
-        sealed: None,
-    };
+    let publish = samples::publish(&payload);
     cases.run(
         &format!("pulsar: write a SEND of {name}"),
         MESSAGES,
@@ -221,7 +197,7 @@ fn receipts(cases: &Cases) {
             assert_eq!(sum, (0..MESSAGES as u64).sum::<u64>());
         },
     );
-    let message_id = MessageId::new(&[8, 3, 16, 0, 48, 0]).expect("short");
+    let message_id = samples::message_id();
     let receipt = Event::Receipt {
         context: Some("1234"),
         message_id: &message_id,
@@ -231,24 +207,7 @@ fn receipts(cases: &Cases) {
 
 fn delivery(cases: &Cases, name: &str, size: usize) {
     let payload = vec![b'p'; size];
-    let delivery = Delivery {
-        message_id: MessageId::new(&[8, 3, 16, 0, 48, 0]).expect("short"),
-        payload: Some(&payload),
-        properties: Properties {
-            encoded: &[0, 1],
-            next: |encoded| {
-                let (_, rest) = encoded.split_first()?;
-                *encoded = rest;
-                Some((b"key", b"value"))
-            },
-        },
-        publish_time_ms: 1_637_510_905_917,
-        event_time_ms: None,
-        redelivery_count: 0,
-        encryption: None,
-        key: None,
-        arrived: Default::default(),
-    };
+    let delivery = samples::delivery(&payload);
     let event = Event::Delivery(&delivery);
     write_event(
         cases,

@@ -11,6 +11,8 @@
 )]
 
 mod kernels;
+#[path = "../samples.rs"]
+mod samples;
 mod shard;
 #[path = "../world/mod.rs"]
 mod world;
