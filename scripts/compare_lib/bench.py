@@ -18,14 +18,14 @@ class Bench:
     # For `taskset`: the service under test has one CPU to itself, broker and load client have others.
     service_cpu: str
     other_cpus: str
-    # For two shards, and for the others meanwhile.
-    two_service_cpus: str
-    two_other_cpus: str
+    # All there are; those of other cores come before a core's second thread.
+    cpus: list[int]
 
-    @property
-    def two_shards_apart(self) -> bool:
-        """Whether two shards have CPUs to themselves."""
-        return self.two_service_cpus != self.two_other_cpus
+    def shared_out(self, shards: int) -> tuple[str, str, bool]:
+        """CPUs for so many shards, those for broker and load client, which need nearly as many, and whether they are apart."""
+        service, others = self.cpus[:shards], self.cpus[shards:]
+        apart = len(others) >= shards
+        return listed(service), listed(others if apart else self.cpus), apart
 
     def log(self, name: str) -> Path:
         return self.folder / "logs" / f"{name}-{free_port()}.log"
@@ -43,13 +43,14 @@ def make(folder: Path) -> Bench:
     first, rest = allowed[0], allowed[1:]
     # The other thread of the service's core would take from it, where others are to be had.
     others = [cpu for cpu in rest if cpu not in siblings(first)] or rest
-    apart = len(others) >= 3
     folder.mkdir(parents=True, exist_ok=True)
-    return Bench(
-        folder=folder, service_cpu=str(first), other_cpus=listed(others[:3]),
-        two_service_cpus=listed([first, others[0]]),
-        two_other_cpus=listed(others[1:4] if apart else [first, others[0]]),
-    )
+    return Bench(folder=folder, service_cpu=str(first), other_cpus=listed(others[:3]), cpus=cores_first(allowed))
+
+
+def cores_first(cpus: list[int]) -> list[int]:
+    """One CPU of each core, then what is left."""
+    first = [cpu for cpu in cpus if not any(other < cpu for other in siblings(cpu) if other in cpus)]
+    return first + [cpu for cpu in cpus if cpu not in first]
 
 
 def siblings(cpu: int) -> set[int]:

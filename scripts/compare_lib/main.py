@@ -13,7 +13,7 @@ from harness import tools
 from harness.process import end_on_signals
 
 from . import bench as benches
-from . import counted, docs, end_to_end, idle, judge, latency, markdown, noise, page, rounds, sweep, versions
+from . import counted, docs, end_to_end, idle, judge, latency, markdown, noise, page, rounds, scaling, sweep, versions
 from .bench import Bench
 from .options import arguments
 from .services import Java, NullBroker, Ours
@@ -84,7 +84,7 @@ def measure(result: dict, chosen: argparse.Namespace, bench: Bench) -> None:
     if "end-to-end" in chosen.parts and not chosen.no_java:
         result["end_to_end"] = end_to_end.measure(bench, chosen)
     if "shards" in chosen.parts:
-        result["shards"] = sweep.of_shards(bench, chosen)
+        result["shards"] = scaling.measure(bench, chosen)
     if "syscalls" in chosen.parts:
         result["syscalls"] = counted.syscalls(bench, chosen, broker)
     if "allocations" in chosen.parts:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from . import words
-from .words import NAMES, NOTHING, number, part
+from . import scaling, words
+from .words import NAMES, NOTHING, number, part, percent
 
 
 def whole(result: dict) -> str:
@@ -92,12 +92,12 @@ def sweep(result: dict) -> list[str]:
 def shards(result: dict) -> list[str]:
     if "shards" not in result:
         return []
-    found = result["shards"]
-    body = [[name, number(median["cpu_us_per_message"]), f"{median['messages_per_second']:,.0f}"]
-            for name, median in found["shards"].items()]
-    apart = "each with a CPU to itself" if found["apart"] else "on two CPUs that broker and load client use too"
-    return [f"**shards**, 8 clients × 100 in flight, 1 KiB, {apart}", "",
-            *table(["shards", "CPU µs/message", "messages/s"], body)]
+    body = [[str(row["shards"]), number(row["cpu_us_per_message"]), f"{row['messages_per_second']:,.0f}", number(row["times"]),
+             percent(row["broker_cpu"] + row["load_cpu"]), "yes" if row["apart"] else "no"]
+            for row in scaling.rows(result["shards"])]
+    return ["**shards**, for each 4 clients × 100 in flight, 1 KiB", "",
+            *table(["shards", "CPU µs/message", "messages/s", "of one shard's", "CPU of broker and load", "with CPUs of their own"],
+                   body)]
 
 
 def syscalls(result: dict) -> list[str]:

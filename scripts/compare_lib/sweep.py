@@ -1,16 +1,13 @@
-"""How the cost of a message grows with its payload, and whether two shards cost what one does."""
+"""How the cost of a message grows with its payload."""
 
 from __future__ import annotations
 
 import argparse
-import statistics
-
-from harness import tools
 
 from .bench import Bench
 from .load import one_run
 from .rounds import medians, take_turns
-from .services import NullBroker, Ours, Relay
+from .services import NullBroker, Relay
 from .workloads import WORKLOADS, Workload
 
 PAYLOADS = [64, 256, 1024, 4096, 16 * 1024, 64 * 1024]
@@ -45,25 +42,3 @@ def with_properties(size: int) -> Workload:
 
 PROPERTIES = ("--property", "trace=00-4bf92f3577b34da6a3ce929d0e0e4736", "--property", "kind=measurement",
               "--keys", "1000")
-
-
-def of_shards(bench: Bench, chosen: argparse.Namespace) -> dict:
-    """Twice the clients, so that each shard has as many as one alone."""
-    broker = NullBroker(bench, bench.two_other_cpus)
-    workload = WORKLOADS["W2"].but(key="shards", clients=8, haproxy=False)
-    runs: dict[str, list[dict]] = {"1": [], "2": []}
-    targets = {"1": Ours(bench, broker.url), "2": Ours(bench, broker.url, shards=2, cpus=bench.two_service_cpus)}
-    for number in range(chosen.rounds + 1):
-        for shards, target in targets.items():
-            run = one_run(bench, workload, target, chosen.seconds, broker, cpus=bench.two_other_cpus)
-            # The first is for warming.
-            if number:
-                runs[shards].append(run)
-                tools.say(f"shards {number}/{chosen.rounds} {shards}: {run['cpu_us_per_message']:.2f} µs")
-    for target in targets.values():
-        target.stop()
-    broker.process.kill()
-    found = {shards: medians(of) for shards, of in runs.items()}
-    pairs = zip(runs["1"], runs["2"])
-    return {"apart": bench.two_shards_apart, "shards": found, "ratio": statistics.median(
-        two["cpu_us_per_message"] / one["cpu_us_per_message"] for one, two in pairs)}
