@@ -82,6 +82,7 @@ impl Peer {
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(()),
                 Err(error) => return Err(error),
             };
+            self.turn.bytes_received += read as u64;
             filled += read;
             let mut done = 0;
             while let Some(len) =
@@ -92,6 +93,7 @@ impl Peer {
                 self.answer(&buffer[done..done + len])?;
                 done += len;
             }
+            self.turn.bytes_sent += self.out.len() as u64;
             self.writer.send(&mut self.out)?;
             if self.faults.over() {
                 self.turn.drops += 1;
@@ -179,6 +181,7 @@ impl Peer {
             self.turn.deliveries += deliveries.messages;
             self.faults.count(deliveries.messages);
             if self.out.len() >= WRITE_BYTES {
+                self.turn.bytes_sent += self.out.len() as u64;
                 self.writer.send(&mut self.out)?;
             }
         }

@@ -17,6 +17,8 @@ pub(crate) struct Stats {
     send_errors: AtomicU64,
     refused: AtomicU64,
     drops: AtomicU64,
+    bytes_received: AtomicU64,
+    bytes_sent: AtomicU64,
 }
 
 /// What one read brought.
@@ -43,6 +45,9 @@ pub(crate) struct Turn {
     pub(crate) refused: u64,
     /// Connections that were ended, on purpose.
     pub(crate) drops: u64,
+    pub(crate) bytes_received: u64,
+    /// Or put aside for later.
+    pub(crate) bytes_sent: u64,
 }
 
 impl Stats {
@@ -60,6 +65,8 @@ impl Stats {
             (&self.send_errors, turn.send_errors),
             (&self.refused, turn.refused),
             (&self.drops, turn.drops),
+            (&self.bytes_received, turn.bytes_received),
+            (&self.bytes_sent, turn.bytes_sent),
         ] {
             // Wraps around, as sums of hashes may.
             total.fetch_add(more, Relaxed);
@@ -68,7 +75,7 @@ impl Stats {
 
     pub(crate) fn json(&self) -> String {
         format!(
-            r#"{{"producers":{},"receipts":{},"receipts_sum":"{:016x}","deliveries":{},"acks":{},"acks_sum":"{:016x}","broken":{},"batches":{},"partial_acks":{},"send_errors":{},"refused":{},"drops":{}}}"#,
+            r#"{{"producers":{},"receipts":{},"receipts_sum":"{:016x}","deliveries":{},"acks":{},"acks_sum":"{:016x}","broken":{},"batches":{},"partial_acks":{},"send_errors":{},"refused":{},"drops":{},"bytes_received":{},"bytes_sent":{}}}"#,
             self.producers.load(Relaxed),
             self.receipts.load(Relaxed),
             self.receipts_sum.load(Relaxed),
@@ -81,6 +88,8 @@ impl Stats {
             self.send_errors.load(Relaxed),
             self.refused.load(Relaxed),
             self.drops.load(Relaxed),
+            self.bytes_received.load(Relaxed),
+            self.bytes_sent.load(Relaxed),
         )
     }
 }
