@@ -20,6 +20,7 @@ mod clock;
 mod consumer;
 mod cpu;
 mod deflate;
+mod due;
 mod frames;
 mod hdr_log;
 mod idle;
@@ -41,6 +42,7 @@ mod text;
 mod texts;
 mod tls;
 mod topic;
+mod values;
 mod window;
 mod worker;
 
@@ -104,8 +106,9 @@ fn run(load: Load) -> io::Result<String> {
             request,
             answer,
             window,
+            rate,
             ..
-        } => mode.bytes(Bytes::new(request, answer, window), progress),
+        } => mode.bytes(&Bytes::new(request, answer, window), rate, progress),
     }?;
     Ok(match format {
         Format::Json => json::object(&kind, &result).to_string(),

@@ -136,12 +136,21 @@ impl Mode {
 
     pub(crate) fn bytes(
         &self,
-        bytes: Bytes,
+        bytes: &Bytes,
+        rate: Option<f64>,
         progress: &mut Progress,
     ) -> io::Result<(Kind, Result)> {
-        let plan = self.plan(self.common.clients, false);
-        let result = run(&plan, self.clock, progress, |_| {
+        let clients = self.common.clients;
+        let plan = self.plan(clients, false);
+        let result = run(&plan, self.clock, progress, |index| {
             let client = Client::new(self.target.connect()?, &[], false);
+            let bytes = match rate {
+                Some(rate) => {
+                    let now = self.clock.now();
+                    bytes.clone().at(Schedule::new(now, rate, index, clients))
+                }
+                None => bytes.clone(),
+            };
             Ok(Slot::new(client, Role::Bytes(bytes)))
         })?;
         Ok((Kind::Bytes, result))

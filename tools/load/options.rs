@@ -9,6 +9,7 @@ use crate::{
     shared::sizes::Sizes,
     target::{Place, Target},
     tls,
+    values::{header, interval, pair, rate, seconds},
 };
 
 /// Load for any WebSocket service of Pulsar: publishes, consumes, measures latencies, holds idle connections.
@@ -88,8 +89,11 @@ pub(crate) enum Load {
         #[arg(long)]
         answer: usize,
         /// Requests at the beginning, of each client; 0 if the far end begins
-        #[arg(long)]
+        #[arg(long, default_value_t = 0)]
         window: usize,
+        /// Requests of each client per second, whatever becomes of those before
+        #[arg(long, value_name = "PER_SECOND", conflicts_with = "window", value_parser = rate)]
+        rate: Option<f64>,
     },
 }
 
@@ -271,38 +275,5 @@ impl Common {
             target.tls = Some(tls::config(self.tls_ca.as_deref(), self.tls_insecure)?);
         }
         Ok(target)
-    }
-}
-
-fn pair(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
-    Ok((name.into(), value.into()))
-}
-
-fn header(text: &str) -> Result<String, String> {
-    let fine = text.contains(':') && !text.contains(['\r', '\n']);
-    fine.then(|| text.to_owned())
-        .ok_or_else(|| "expected NAME: VALUE".into())
-}
-
-/// No run is longer than a year.
-const SECONDS_MAX: f64 = 365.0 * 86_400.0;
-
-fn seconds(text: &str) -> Result<f64, String> {
-    number(text, 0.0, SECONDS_MAX)
-}
-
-fn interval(text: &str) -> Result<f64, String> {
-    number(text, 0.01, SECONDS_MAX)
-}
-
-fn rate(text: &str) -> Result<f64, String> {
-    number(text, 1e-3, 1e9)
-}
-
-fn number(text: &str, least: f64, most: f64) -> Result<f64, String> {
-    match text.parse() {
-        Ok(number) if (least..=most).contains(&number) => Ok(number),
-        _ => Err(format!("expected a number from {least} to {most}")),
     }
 }

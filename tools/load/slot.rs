@@ -1,6 +1,7 @@
 //! What workers are given, and what they tell.
 
 use std::{
+    io,
     os::fd::OwnedFd,
     sync::{
         Arc,
@@ -9,7 +10,8 @@ use std::{
 };
 
 use crate::{
-    bytes::Bytes, client::Client, consumer::Consumer, publisher::Publisher, tally::Latencies,
+    bytes::Bytes, client::Client, clock::Clock, consumer::Consumer, deflate::Deflate,
+    publisher::Publisher, tally::Latencies, window::Shared,
 };
 
 /// What a client is for.
@@ -38,6 +40,43 @@ impl Slot {
             role,
             blocked: false,
             armed: false,
+        }
+    }
+
+    /// Sends what is due and writes; whether the socket did not take everything.
+    pub(crate) fn fill(
+        &mut self,
+        clock: Clock,
+        shared: &Shared,
+        deflate: &mut Deflate,
+        latencies: &mut Latencies,
+    ) -> io::Result<bool> {
+        let (client, window) = (&mut self.client, &shared.window);
+        let publisher = match &mut self.role {
+            Role::Publish(publisher) => publisher,
+            Role::Bytes(bytes) => {
+                bytes.fill(clock.now(), window.end(), &mut client.out);
+                return Ok(!client.flush()?);
+            }
+            Role::Consume(_) | Role::Hold => return Ok(!client.flush()?),
+        };
+        loop {
+            let in_flight = publisher.in_flight();
+            publisher.fill(clock.now(), window, client, deflate, latencies)?;
+            shared.change_in_flight(in_flight, publisher.in_flight());
+            let blocked = !client.flush()?;
+            if blocked || !publisher.wants_room() {
+                return Ok(blocked);
+            }
+        }
+    }
+
+    /// When to send next, if nothing but time is waited for.
+    pub(crate) fn due(&self) -> Option<u64> {
+        match &self.role {
+            Role::Publish(publisher) => publisher.due(),
+            Role::Bytes(bytes) => bytes.due(),
+            Role::Consume(_) | Role::Hold => None,
         }
     }
 }

@@ -1,8 +1,6 @@
 //! A thread with clients of its own: an event loop over their sockets and their due times.
 
 use std::{
-    cmp::Reverse,
-    collections::BinaryHeap,
     io,
     num::NonZeroU64,
     os::fd::OwnedFd,
@@ -20,6 +18,7 @@ use rustix::{
 use crate::{
     clock::Clock,
     deflate::Deflate,
+    due::{Due, duration},
     slot::{Post, Role, Slot, Told},
     socket::ReadBuffer,
     tally::{Latencies, Tally},
@@ -39,7 +38,7 @@ pub(crate) struct Worker {
     epoll: OwnedFd,
     slots: Vec<Slot>,
     /// When open loops go on, and whose.
-    due: BinaryHeap<Reverse<(u64, usize)>>,
+    due: Due,
     buffer: ReadBuffer,
     deflate: Deflate,
     tally: Tally,
@@ -65,7 +64,7 @@ impl Worker {
             post,
             epoll,
             slots: Vec::new(),
-            due: BinaryHeap::new(),
+            due: Due::default(),
             buffer: ReadBuffer::new(),
             deflate: Deflate::new(),
             tally: Tally::default(),
@@ -97,8 +96,7 @@ impl Worker {
                 match event.data.u64() {
                     WAKE => self.wake()?,
                     index => {
-                        let flags = event.flags;
-                        let readable = flags.intersects(READABLE);
+                        let readable = { event.flags }.intersects(READABLE);
                         self.turn(usize::try_from(index).unwrap_or(usize::MAX), readable)?;
                     }
                 }
@@ -112,22 +110,14 @@ impl Worker {
 
     fn timeout(&self) -> Option<Timespec> {
         let window = &self.shared.window;
-        let due = self.due.peek().map_or(u64::MAX, |Reverse((due, _))| *due);
-        let mut next = due;
+        let mut next = self.due.next();
         if window.begin() != u64::MAX && !self.stopped {
             let told = window
                 .begin()
                 .saturating_add(self.interval_ns.saturating_mul(self.interval + 1));
             next = next.min(window.end()).min(told);
         }
-        if next == u64::MAX {
-            return None;
-        }
-        let wait = next.saturating_sub(self.clock.now());
-        Some(Timespec {
-            tv_sec: i64::try_from(wait / 1_000_000_000).unwrap_or(i64::MAX),
-            tv_nsec: i64::try_from(wait % 1_000_000_000).unwrap_or(0),
-        })
+        (next < u64::MAX).then(|| duration(next.saturating_sub(self.clock.now())))
     }
 
     /// Takes in new clients.
@@ -229,50 +219,26 @@ impl Worker {
         let Some(slot) = self.slots.get_mut(index) else {
             return Ok(());
         };
-        let blocked = loop {
-            let Role::Publish(publisher) = &mut slot.role else {
-                break !slot.client.flush()?;
-            };
-            let in_flight = publisher.in_flight();
-            publisher.fill(
-                self.clock.now(),
-                &self.shared.window,
-                &mut slot.client,
-                &mut self.deflate,
-                &mut self.latencies,
-            )?;
-            self.shared
-                .change_in_flight(in_flight, publisher.in_flight());
-            let blocked = !slot.client.flush()?;
-            if blocked || !publisher.wants_room() {
-                if !slot.armed
-                    && let Some(due) = publisher.due()
-                {
-                    slot.armed = true;
-                    self.due.push(Reverse((due, index)));
-                }
-                break blocked;
-            }
-        };
+        let (shared, deflate) = (&self.shared, &mut self.deflate);
+        let blocked = slot.fill(self.clock, shared, deflate, &mut self.latencies)?;
+        if !slot.armed
+            && let Some(due) = slot.due()
+        {
+            slot.armed = true;
+            self.due.push(due, index);
+        }
         if blocked != slot.blocked {
             slot.blocked = blocked;
-            let also = if blocked {
-                EventFlags::OUT
-            } else {
-                EventFlags::empty()
-            };
+            let mut flags = EventFlags::IN;
+            flags.set(EventFlags::OUT, blocked);
             let data = EventData::new_u64(index as u64);
-            epoll::modify(&self.epoll, &slot.client, data, EventFlags::IN | also)?;
+            epoll::modify(&self.epoll, &slot.client, data, flags)?;
         }
         Ok(())
     }
 
     fn run_due(&mut self, now: u64) -> io::Result<()> {
-        while let Some(Reverse((due, index))) = self.due.peek().copied() {
-            if due > now {
-                break;
-            }
-            self.due.pop();
+        while let Some((due, index)) = self.due.pop(now) {
             if let Some(slot) = self.slots.get_mut(index) {
                 slot.armed = false;
             }
