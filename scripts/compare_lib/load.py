@@ -57,7 +57,7 @@ def accounted(bench: Bench, workload: Workload, target: object, seconds: float, 
     """What the load tool tells of a run, once the broker tells the same."""
     common = ["--clients", workload.clients, "--payload-bytes", workload.payload_bytes]
     if isinstance(target, Passing):
-        flags = [*common, "--request", target.request, "--answer", target.answer, "--window", workload.window]
+        flags = [*common, "--request", target.request, "--answer", target.answer, *workload.bytes_flags]
         return load(bench, "bytes", target, seconds, {"service": target.pid, "broker": target.mirror.pid}, *flags)
     before = broker.counts()
     run = load(bench, workload.kind, target, seconds, {"service": target.pid, "broker": broker.pid},
@@ -83,4 +83,7 @@ def verify(workload: Workload, target: object, run: dict, before: dict, broker: 
     if not fine or run["wrong"] or broken:
         raise SystemExit(f"{workload.key} against {target.name}: the client has {run['total']} ({run['sum']}), "
                          f"{run['wrong']} wrong; the broker has {count} {counted} ({total:016x}), {broken} broken")
+    # Between the service and the broker, handshakes included.
+    run["broker_bytes"] = {"sent": now["bytes_received"] - before["bytes_received"],
+                           "back": now["bytes_sent"] - before["bytes_sent"]}
     run["messages_per_batch"] = count / batches if (batches := now["batches"] - before["batches"]) else None

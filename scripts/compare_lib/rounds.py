@@ -12,7 +12,7 @@ from .bench import Bench
 from .haproxy import HAProxy
 from .load import one_run
 from .noise import spread
-from .services import NullBroker, Relay, RelayBefore
+from .services import NullBroker, Relay
 from .workloads import Workload
 
 WARM_ENOUGH = 0.03
@@ -25,7 +25,7 @@ def measure(bench: Bench, workload: Workload, chosen: argparse.Namespace, broker
     broker.expect(workload.payload_bytes)
     warmed = {service.name: warm(bench, workload, service, chosen, broker) for service in services}
     sample = one_run(bench, workload, services[-1], min(chosen.seconds, 1), broker)
-    passing = [RelayBefore(bench, broker.url) if workload.rate else Relay(bench, workload, sample)]
+    passing = [Relay(bench, workload, sample)]
     if workload.haproxy and not chosen.no_haproxy:
         passing.append(HAProxy(bench, workload, sample))
     runs = take_turns(bench, workload, chosen, broker, [*services, *passing])
@@ -36,7 +36,9 @@ def measure(bench: Bench, workload: Workload, chosen: argparse.Namespace, broker
         "title": workload.title, "asked_per_second": asked, "kind": workload.kind, "clients": workload.clients,
         "payload_bytes": workload.payload_bytes,
         "bytes_per_message": {"sent": sample["bytes_sent"] / sample["total"],
-                              "received": sample["bytes_received"] / sample["total"]},
+                              "received": sample["bytes_received"] / sample["total"],
+                              "to_broker": sample["broker_bytes"]["sent"] / sample["total"],
+                              "from_broker": sample["broker_bytes"]["back"] / sample["total"]},
         "targets": {name: {"runs": of, "medians": medians(of), "warm_runs": warmed.get(name, [])}
                     for name, of in runs.items()},
     }

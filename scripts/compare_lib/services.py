@@ -1,4 +1,4 @@
-"""The services under test, the broker behind them, and the relay."""
+"""The services under test, the broker behind them, and what only passes bytes on."""
 
 from __future__ import annotations
 
@@ -127,17 +127,24 @@ class Java:
 
 
 class Passing:
-    """Whatever only passes bytes on, between the load client and a peer that answers as many as `sample` saw."""
+    """Whatever only passes bytes on, between the load client and a peer that answers: as many for each message as in `sample`."""
 
     name = ""
 
     def __init__(self, bench: Bench, workload: Workload, sample: dict) -> None:
-        self.request = round(sample["bytes_sent"] / sample["total"])
-        self.answer = round(sample["bytes_received"] / sample["total"])
-        mirror = f"{self.request}:{self.answer}:{workload.ahead}"
-        self.mirror = Listening(bench, "pulsar-null-broker", bench.other_cpus, "--mirror", mirror)
+        self.workload = workload
+        per_message = {name: max(1, round(count / sample["total"])) for name, count in {
+            "request": sample["bytes_sent"], "answer": sample["bytes_received"], **sample["broker_bytes"]}.items()}
+        self.request, self.answer = per_message["request"], per_message["answer"]
+        self.sent, self.back = per_message["sent"], per_message["back"]
+        asked, answered = self.at_the_far_end()
+        self.mirror = Listening(bench, "pulsar-null-broker", bench.other_cpus, "--mirror", f"{asked}:{answered}")
         self.process, self.address = self.between(bench, self.mirror.address)
         self.pid = self.process.pid
+
+    def at_the_far_end(self) -> tuple[int, int]:
+        """Bytes that come there for each message, and that leave."""
+        return self.request, self.answer
 
     def between(self, bench: Bench, far: str) -> tuple[Process, str]:
         """Starts what passes on to `far`; the process and its address."""
@@ -149,26 +156,14 @@ class Passing:
 
 
 class Relay(Passing):
-    """The bare relay: on our runtime, and looking at nothing."""
+    """The bare relay: on our runtime, looking at nothing, with as many bytes on each socket as ours has there."""
 
     name = "relay"
+
+    def at_the_far_end(self) -> tuple[int, int]:
+        return self.sent, self.back
 
     def between(self, bench: Bench, far: str) -> tuple[Process, str]:
-        relay = Listening(bench, "pulsar-relay", bench.service_cpu, "--to", far)
+        shape = f"{self.request}:{self.sent}:{self.back}:{self.answer}:{self.workload.ahead}"
+        relay = Listening(bench, "pulsar-relay", bench.service_cpu, "--to", far, "--shape", shape)
         return relay.process, relay.address
-
-
-class RelayBefore:
-    """The bare relay before another instance of ours, which stands with the others: for open loops, where the far end
-    must answer when and what a service would."""
-
-    name = "relay"
-
-    def __init__(self, bench: Bench, url: str) -> None:
-        self.service = Ours(bench, url, cpus=bench.other_cpus)
-        relay = Listening(bench, "pulsar-relay", bench.service_cpu, "--to", self.service.address)
-        self.process, self.address, self.pid = relay.process, relay.address, relay.pid
-
-    def stop(self) -> None:
-        self.process.kill()
-        self.service.stop()

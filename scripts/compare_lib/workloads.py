@@ -41,13 +41,13 @@ class Workload:
         return [*pace, *self.flags]
 
     @property
-    def window(self) -> int:
-        """Requests that a client of bare bytes sends before it has heard anything."""
-        return self.in_flight if self.kind == "publish" else 0
+    def bytes_flags(self) -> list[object]:
+        """For the load tool where it exchanges bare bytes: what it sends before it has heard anything, or how often."""
+        return ["--rate", self.rate] if self.rate else ["--window", self.in_flight if self.kind == "publish" else 0]
 
     @property
     def ahead(self) -> int:
-        """Answers that the far end of bare bytes sends before it was asked."""
+        """Answers for each client of bare bytes that come before it has asked."""
         return 0 if self.kind == "publish" else CONSUMER_WINDOW
 
     def but(self, **changes: object) -> "Workload":

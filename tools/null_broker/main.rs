@@ -7,8 +7,8 @@
 //! the counts as a line of JSON, and so does the end (`SIGTERM` or `SIGINT`). What it delivers, how late it is and what goes
 //! wrong on purpose can be chosen.
 //!
-//! With `--mirror IN:OUT:WINDOW` it is no broker but a peer that answers each IN bytes with OUT
-//! bytes, after WINDOW answers at the beginning: the far end for the bare relay.
+//! With `--mirror IN:OUT` it is no broker but a peer that answers each IN bytes with OUT bytes: the far
+//! end for the bare relay.
 
 #![allow(
     clippy::print_stdout,
@@ -68,8 +68,8 @@ struct Arguments {
     deliveries: DeliveryOptions,
     #[command(flatten)]
     faults: FaultOptions,
-    /// Be no broker, but answer each IN bytes with OUT, after WINDOW answers at the beginning
-    #[arg(long, value_name = "IN:OUT:WINDOW")]
+    /// Be no broker, but answer each IN bytes with OUT
+    #[arg(long, value_name = "IN:OUT")]
     mirror: Option<Mirror>,
 }
 

@@ -11,8 +11,6 @@ use std::{
 pub(crate) struct Mirror {
     request: usize,
     answer: usize,
-    /// Answers at the beginning, before anything was asked.
-    window: usize,
 }
 
 impl FromStr for Mirror {
@@ -21,19 +19,14 @@ impl FromStr for Mirror {
     fn from_str(text: &str) -> Result<Self, String> {
         let numbers: Vec<usize> = text.split(':').flat_map(str::parse).collect();
         match numbers[..] {
-            [request, answer, window] if request > 0 && answer > 0 => Ok(Self {
-                request,
-                answer,
-                window,
-            }),
-            _ => Err("expected IN:OUT:WINDOW, as 1450:70:0".into()),
+            [request, answer] if request > 0 && answer > 0 => Ok(Self { request, answer }),
+            _ => Err("expected IN:OUT, as 1450:70".into()),
         }
     }
 }
 
 impl Mirror {
     pub(crate) fn serve(self, mut stream: TcpStream) -> io::Result<()> {
-        stream.write_all(&vec![b'm'; self.window * self.answer])?;
         let mut buffer = vec![0; 256 * 1024];
         let mut answers = Vec::new();
         let mut asked = 0;

@@ -1,24 +1,29 @@
-//! Moves bytes between a client and a fixed address and looks at none of them: what a service on the
-//! same runtime would cost if it had nothing else to do.
+//! Moves bytes between clients and a far end and looks at none of them: what a service on the same runtime
+//! would cost if it had nothing else to do.
 //!
-//! It reads into buffers as large as the service's and writes what one read brought at once.
+//! All clients share one connection to the far end, as they do in the service. It reads into buffers as
+//! large as the service's, and for each message each socket gets as many bytes as it would from the service.
 
 #![allow(
     clippy::print_stdout,
+    clippy::print_stderr,
     reason = "a tool of its own, not a part of the service: it speaks to a terminal"
 )]
+
+mod joined;
+mod outbox;
+mod shape;
 
 use std::{io, net::SocketAddr};
 
 use clap::Parser;
 use monoio::{
     IoUringDriver, RuntimeBuilder,
-    buf::{IoBuf, IoBufMut},
-    io::{AsyncReadRent, AsyncWriteRent, AsyncWriteRentExt, Splitable},
     net::{TcpListener, TcpStream},
 };
 
-const READ_BYTES: usize = 64 * 1024;
+use crate::{joined::Joined, shape::Shape};
+
 const RING_ENTRIES: u32 = 1024;
 
 /// A relay that looks at nothing.
@@ -27,9 +32,13 @@ struct Arguments {
     /// Where to listen; port 0 takes any free one. The address is the first line printed.
     #[arg(long)]
     listen: SocketAddr,
-    /// Where to go.
+    /// The far end.
     #[arg(long)]
     to: SocketAddr,
+    /// For each IN bytes of a client SENT go to the far end, for each BACK bytes from there OUT go to the client whose turn
+    /// it is; AHEAD times SENT go there when a client comes
+    #[arg(long, value_name = "IN:SENT:BACK:OUT:AHEAD")]
+    shape: Shape,
 }
 
 fn main() -> io::Result<()> {
@@ -50,31 +59,13 @@ fn main() -> io::Result<()> {
 
 async fn accept(arguments: &Arguments) -> io::Result<()> {
     let listener = TcpListener::bind(arguments.listen)?;
+    let far = TcpStream::connect_addr(arguments.to).await?;
+    far.set_nodelay(true)?;
+    let joined = Joined::start(arguments.shape, far);
     println!("{}", listener.local_addr()?);
     loop {
         let (client, _) = listener.accept().await?;
-        let to = TcpStream::connect_addr(arguments.to).await?;
         client.set_nodelay(true)?;
-        to.set_nodelay(true)?;
-        let (client_read, client_write) = client.into_split();
-        let (to_read, to_write) = to.into_split();
-        monoio::spawn(relay(client_read, to_write));
-        monoio::spawn(relay(to_read, client_write));
+        joined.take_in(client);
     }
-}
-
-/// Until either side has enough.
-async fn relay(mut from: impl AsyncReadRent, mut to: impl AsyncWriteRent) {
-    let mut buffer = vec![0; READ_BYTES];
-    loop {
-        let (read, slice) = from.read(buffer.slice_mut(..)).await;
-        buffer = slice.into_inner();
-        let Ok(read @ 1..) = read else { break };
-        let (written, slice) = to.write_all(buffer.slice(..read)).await;
-        buffer = slice.into_inner();
-        if written.is_err() {
-            break;
-        }
-    }
-    let _ = to.shutdown().await;
 }
