@@ -46,7 +46,7 @@ def headline(result: dict) -> str:
         return tuple(targets[name]["medians"]["cpu_us_per_message"] for name in ("ours", "java"))
 
     (publish, java_publish), (consume, java_consume) = both("W2"), both("W6")
-    return (f"**{words.part(publish / java_publish)} of the CPU.** {words.number(publish)} µs for each published 1 KiB message "
+    return (f"**{words.spoken(publish / java_publish).capitalize()} of the CPU.** {words.number(publish)} µs for each published 1 KiB message "
             f"where the Java service takes\n  {words.number(java_publish)}, and {words.number(consume)} for each consumed and "
             f"acknowledged one where it takes {words.number(java_consume)}, side by side on the same core;")
 

@@ -32,13 +32,14 @@ def judged(result: dict) -> list[str]:
     for row in result["judged"]:
         body.append([
             row["key"], row["title"], row["unit"], number(row["ours"]), number(row["theirs"]), f"**{part(row['ratio'])}**",
-            words.bound(row, "limit"), words.verdict(row["holds"]), words.bound(row, "aim"), words.verdict(row["aim_holds"]),
+            words.bound(row, "limit"), words.verdict(row, "holds"), words.bound(row, "aim"), words.verdict(row, "aim_holds"),
             f"{row['of_relay']:.2f} ×" if row["of_relay"] else NOTHING,
         ])
         if row["other"] != "Java":
             body[-1][4] += f" ({row['other']})"
     head = ["", "workload", "unit", "ours", "Java", "ratio", "limit", "holds", "aim", "holds", "of the relay"]
-    return table(head, body) if body else []
+    said = [words.ABOUT_LIFTED, ""] if any(map(words.is_lifted, result["judged"])) else []
+    return [*table(head, body), *said] if body else []
 
 
 def of_targets(title: str, targets: dict) -> list[str]:

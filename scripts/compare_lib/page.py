@@ -11,9 +11,11 @@ from harness import tools
 
 from . import scaling, words
 from .words import NOTHING, number, part
+from .workloads import OF_THE_FLOOR
 
 PARTS = Path(__file__).resolve().parent / "page"
 # Observable's Plot, and what it stands on.
+BADGES = ("<span class=yes>✓ yes</span>", "<span class=no>✗ no</span>")
 SCRIPTS = ["d3/dist/d3.min.js", "@observablehq/plot/dist/plot.umd.min.js"]
 
 
@@ -27,6 +29,7 @@ def whole(result: dict) -> str:
         "noise": items(words.quiet(result["noise"])),
         "score": score(result["judged"]),
         "table": table(result["judged"]),
+        "lifted": " " + html.escape(words.ABOUT_LIFTED) if any(map(words.is_lifted, result["judged"])) else "",
         "counted": counted(result),
         "scripts": "\n".join(f"<script>{inline((modules / name).read_text())}</script>" for name in SCRIPTS),
         "data": inline(json.dumps(shown(result), separators=(",", ":"))),
@@ -64,6 +67,10 @@ def score(rows: list[dict]) -> str:
         known = [row[holds] for row in rows if row[holds] is not None]
         if known:
             said.append(f"<div class=score><b>{sum(known)}<small> of {len(known)}</small></b>{name} hold</div>")
+    lifted = [row[holds] for row in rows for holds in ("holds_by_floor", "aim_holds_by_floor") if row[holds] is not None]
+    if lifted:
+        said.append(f"<div class=score><b>{sum(lifted)}<small> of {len(lifted)}</small></b>that ask for less than {OF_THE_FLOOR} × "
+                    f"the relay hold at {OF_THE_FLOOR} × the relay</div>")
     for row in rows:
         if row["key"] in ("W2", "W6") and row["ratio"]:
             what = "publishing" if row["key"] == "W2" else "consuming"
@@ -81,15 +88,11 @@ def table(rows: list[dict]) -> str:
             f"<td><b>{html.escape(row['key'])}</b></td><td class=text>{html.escape(row['title'])}<br>"
             f"<small>{html.escape(row['unit'])}</small></td>",
             f"<td>{number(row['ours'])}</td><td>{number(row['theirs'])}{other}</td><td class=ratio>{part(row['ratio'])}</td>",
-            f"<td>{words.bound(row, 'limit')}</td><td>{badge(row['holds'])}</td>",
-            f"<td>{words.bound(row, 'aim')}</td><td>{badge(row['aim_holds'])}</td><td>{relay}</td>",
+            f"<td>{words.bound(row, 'limit')}</td><td>{words.verdict(row, 'holds', BADGES)}</td>",
+            f"<td>{words.bound(row, 'aim')}</td><td>{words.verdict(row, 'aim_holds', BADGES)}</td><td>{relay}</td>",
         ]
         body.append(f"<tr>{''.join(cells)}</tr>")
     return "\n".join(body)
-
-
-def badge(holds: bool | None) -> str:
-    return NOTHING if holds is None else "<span class=yes>✓ yes</span>" if holds else "<span class=no>✗ no</span>"
 
 
 def counted(result: dict) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .workloads import OF_THE_FLOOR
+
 NAMES = {"java": "Java", "ours": "ours", "relay": "bare relay", "haproxy": "HAProxy"}
 NOTHING = "–"
 
@@ -25,16 +27,38 @@ def part(ratio: float | None) -> str:
     return f"1/{over:.0f}" if abs(over - round(over)) < 0.05 else f"1/{over:.1f}"
 
 
+def spoken(ratio: float) -> str:
+    """A part as one says it, and no smaller than it is: a 17th, where it is 1/17.5."""
+    over = int(1 / ratio)
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(over % 10, "th") if over % 100 not in (11, 12, 13) else "th"
+    article = "an" if over in (8, 11, 18) or 80 <= over < 90 else "a"
+    return f"{article} {({2: 'half', 3: 'third', 4: 'quarter', 5: 'fifth'}.get(over) or f'{over}{ending}')}"
+
+
+# Behind it stands what the floor makes of what was asked.
+LIFTED = " → "
+ABOUT_LIFTED = (f"A →: what was asked is less than {OF_THE_FLOOR} times the relay, which moves the same bytes and looks at none; "
+                f"behind the arrow stands {OF_THE_FLOOR} times the relay, and whether that holds.")
+
+
 def bound(row: dict, name: str) -> str:
-    """A limit or an aim of a row."""
-    value = row[name]
-    if value is None:
+    """A limit or an aim of a row, and what the floor makes of it."""
+    asked, lifted = row[name], row[f"{name}_by_floor"]
+    if asked is None:
         return NOTHING
-    return f"{value:,} B" if row["absolute"] else part(value)
+    if lifted is not None:
+        return f"{part(asked)}{LIFTED}{part(lifted)}"
+    return f"{asked:,} B" if row["absolute"] else part(asked)
 
 
-def verdict(holds: bool | None) -> str:
-    return NOTHING if holds is None else "yes" if holds else "**no**"
+def verdict(row: dict, name: str, said: tuple[str, str] = ("yes", "**no**")) -> str:
+    """Whether it holds, and whether what the floor makes of it does."""
+    both = [said[0] if holds else said[1] for holds in (row[name], row[f"{name}_by_floor"]) if holds is not None]
+    return LIFTED.join(both) or NOTHING
+
+
+def is_lifted(row: dict) -> bool:
+    return (row["limit_by_floor"], row["aim_by_floor"]) != (None, None)
 
 
 def percent(value: float) -> str:

@@ -79,6 +79,8 @@ WORKLOADS = {workload.key: workload for workload in [
 IDLE_LIMIT, IDLE_AIM = 4096, 2048
 # Our CPU per message is to be at most one part in so many of HAProxy's for the same bytes.
 HAPROXY_LIMIT, HAPROXY_AIM = 4, 8
+# Nobody does it for less than the relay does; whatever asks for less than this many times the relay is set to that.
+OF_THE_FLOOR = 1.3
 # Two shards may cost so much more per message than one.
 SHARDS_LIMIT = 1.10
 

@@ -15,7 +15,7 @@ from harness.tools import NODE, ROOT
 
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from compare_lib import docs, judge, latencies, markdown, scaling, words  # noqa: E402
+from compare_lib import docs, judge, latencies, markdown, page, scaling, words  # noqa: E402
 
 pytestmark = pytest.mark.ours_only("it measures services, it is none")
 
@@ -53,6 +53,22 @@ def test_the_result_has_every_part(measured):
     assert set(result["shards"]["shards"]) >= {"1", "2"}
     assert all(0 < found["io_uring_enter"] <= found["all"] for found in result["syscalls"].values())
     assert result["noise"]["runs"] == 2 * len(result["workloads"])
+
+
+def test_the_relay_moves_what_the_service_moves(measured):
+    workloads = json.loads((measured / "result.json").read_text())["workloads"]
+    for workload in workloads.values():
+        for run in workload["targets"]["relay"]["runs"]:
+            # What was under way at the end was sent and not answered.
+            assert run["bytes_received"] / run["total"] == pytest.approx(workload["bytes_per_message"]["received"], rel=0.05)
+            assert run["bytes_sent"] / run["total"] >= 0.95 * workload["bytes_per_message"]["sent"]
+    # One SEND and one receipt for each publish, one delivery for each message that is consumed.
+    published, consumed = (workloads[key]["bytes_per_message"] for key in ("W4", "W6"))
+    assert 1024 < published["to_broker"] < 1200 and 20 < published["from_broker"] < 100
+    assert 1024 < consumed["from_broker"] and consumed["to_broker"] < 100
+    # At the rate that was asked for, and no faster.
+    open_loop, = workloads["W5"]["targets"]["relay"]["runs"]
+    assert open_loop["total"] <= workloads["W5"]["asked_per_second"] * 4
 
 
 def test_the_markdown_has_a_line_for_each_row(measured):
@@ -101,10 +117,38 @@ def test_a_limit_holds_up_to_the_limit():
     assert rows[10.0]["of_relay"] == 2
 
 
+def test_what_asks_for_less_than_the_floor_is_set_to_the_floor_and_stays_visible():
+    # 1/10 of Java's is 1.0 µs, 1/16 0.625 µs; 1.3 times the relay is in order: below both, between them, above both.
+    below, between, above = (judge.rows({"workloads": workload("W1", 10.0, 1.03, relay)})[0] for relay in (0.4, 0.7, 0.8))
+    assert (below["limit_by_floor"], below["aim_by_floor"], below["aim_holds_by_floor"]) == (None, None, None)
+    assert not words.is_lifted(below)
+    assert (between["limit_by_floor"], between["aim_by_floor"]) == (None, pytest.approx(0.091))
+    assert (between["limit"], between["holds"], between["aim_holds"], between["aim_holds_by_floor"]) == (0.1, False, False, False)
+    assert (above["limit_by_floor"], above["aim_by_floor"]) == (pytest.approx(0.104), pytest.approx(0.104))
+    assert (above["holds"], above["holds_by_floor"], above["aim_holds"], above["aim_holds_by_floor"]) == (False, True, False, True)
+    lines = markdown.judged({"judged": [below, between, above]})
+    assert "| 1/10 | **no** | 1/16 | **no** |" in lines[2]
+    assert "| 1/10 | **no** | 1/16 → 1/11 | **no** → **no** |" in lines[3]
+    assert "| 1/10 → 1/9.6 | **no** → yes | 1/16 → 1/9.6 | **no** → yes |" in lines[4]
+    assert words.ABOUT_LIFTED in lines and words.ABOUT_LIFTED not in markdown.judged({"judged": [below]})
+    cells = page.table([above])
+    assert "1/10 → 1/9.6" in cells and f"{page.BADGES[1]} → {page.BADGES[0]}" in cells
+    scores = page.score([below, between, above])
+    assert "0<small> of 3</small></b>limits hold" in scores and "2<small> of 3</small></b>that ask for less" in scores
+
+
+def test_beside_haproxy_the_floor_counts_too():
+    measured = workload("W2", 20.0, 1.0, 0.5)
+    measured["W2"]["targets"]["haproxy"] = {"medians": {"cpu_us_per_message": 1.0}}
+    row = next(row for row in judge.rows({"workloads": measured}) if row["key"] == "W2-HAProxy")
+    assert (row["limit"], row["holds"]) == (0.25, False)
+    assert (row["limit_by_floor"], row["holds_by_floor"]) == (0.65, False)
+
+
 def test_what_was_not_measured_is_not_judged():
     row, = judge.rows({"workloads": workload("W1", None, 1.0, 0.5)})
     assert (row["holds"], row["aim_holds"], row["ratio"]) == (None, None, None)
-    assert words.verdict(None) == words.part(None) == words.NOTHING
+    assert words.verdict(row, "holds") == words.verdict(row, "aim_holds") == words.part(None) == words.NOTHING
 
 
 def test_memory_is_judged_by_itself():
@@ -128,6 +172,12 @@ def test_a_curve_goes_as_far_as_all_runs_do_and_lies_between_their_points():
 
 def test_runs_without_latencies_have_none():
     assert latencies.medians([{"latency_us": None}, {"latency_us": {"count": 0}}]) == {}
+
+
+@pytest.mark.parametrize(("over", "text"), [
+    (17.56, "a 17th"), (18.0, "an 18th"), (11.2, "an 11th"), (21.9, "a 21st"), (22.3, "a 22nd"), (4.5, "a quarter"), (8.1, "an 8th")])
+def test_parts_are_spoken(over, text):
+    assert words.spoken(1 / over) == text
 
 
 @pytest.mark.parametrize(("ratio", "text"), [(1 / 11.7, "1/11.7"), (0.1, "1/10"), (0.5, "1/2"), (1.07, "1.07")])
