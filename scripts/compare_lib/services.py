@@ -17,8 +17,8 @@ from .workloads import Workload
 class Listening:
     """A tool that prints its address first."""
 
-    def __init__(self, bench: Bench, name: str, cpus: str, *flags: object, port: int = 0) -> None:
-        self.process = bench.start(name, cpus, tool(name), "--listen", f"127.0.0.1:{port}", *flags)
+    def __init__(self, bench: Bench, name: str, cpus: str, *flags: object, port: int = 0, host: str = "127.0.0.1") -> None:
+        self.process = bench.start(name, cpus, tool(name), "--listen", f"{host}:{port}", *flags)
         self.process.wait_until(lambda: self.lines(), 10)
         self.address = self.lines()[0]
         self.pid = self.process.pid
@@ -31,10 +31,10 @@ class Listening:
 class NullBroker:
     """Always at the same address, whatever it is to expect and deliver: services outlive its changes."""
 
-    def __init__(self, bench: Bench, cpus: str | None = None) -> None:
-        self.bench, self.cpus = bench, cpus or bench.other_cpus
+    def __init__(self, bench: Bench, cpus: str | None = None, host: str = "127.0.0.1") -> None:
+        self.bench, self.cpus, self.host = bench, cpus or bench.other_cpus, host
         self.port = free_port()
-        self.url = f"pulsar://127.0.0.1:{self.port}"
+        self.url = f"pulsar://{host}:{self.port}"
         self.flags: tuple[object, ...] | None = None
         self.expect(1024)
 
@@ -46,7 +46,7 @@ class NullBroker:
         if self.flags:
             self.process.kill()
         self.flags = wanted
-        self.process = Listening(self.bench, "pulsar-null-broker", self.cpus, *wanted, port=self.port).process
+        self.process = Listening(self.bench, "pulsar-null-broker", self.cpus, *wanted, port=self.port, host=self.host).process
         self.pid = self.process.pid
 
     def counts(self) -> dict:

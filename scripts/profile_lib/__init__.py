@@ -1,0 +1,1 @@
+"""The parts of `scripts/profile` that are more than drawing."""
