@@ -69,8 +69,9 @@ impl TopicName {
 
     fn parse_full(name: &str) -> Result<Self, String> {
         let (domain, rest) = name.split_once("://").unwrap_or((name, ""));
-        let domain =
-            Domain::from_name(domain).ok_or_else(|| format!("Invalid topic domain: '{domain}'"))?;
+        // In names, not in paths, its case does not matter.
+        let domain = Domain::from_name(&domain.to_ascii_lowercase())
+            .ok_or_else(|| format!("Invalid topic domain: '{domain}'"))?;
         let parts: Vec<&str> = rest.splitn(4, '/').collect();
         let (tenant, cluster, namespace, local) = match parts[..] {
             [tenant, namespace, local] => (tenant, None, namespace, local),
@@ -157,6 +158,8 @@ mod tests {
         assert_eq!(name.cluster, None);
         assert_eq!(name.local, "t");
         assert_eq!(name.full_name(), "persistent://public/default/t");
+        let shouted = TopicName::parse("PERSISTENT://public/default/t").unwrap();
+        assert_eq!(shouted, name);
 
         let name = TopicName::parse("non-persistent://public/default/a/b/c").unwrap();
         assert_eq!(name.domain, Domain::NonPersistent);

@@ -3,7 +3,11 @@
 
 use crate::{
     dialect::{java_regex, parameters::is_blank},
-    http::{refusal::Refusal, route::Endpoint, topic_name::TopicName},
+    http::{
+        refusal::Refusal,
+        route::Endpoint,
+        topic_name::{Domain, TopicName},
+    },
     session::{
         consumer::{Several, Spec},
         pattern::TopicPattern,
@@ -35,8 +39,18 @@ pub(super) fn choose_topics(endpoint: &Endpoint) -> Result<Option<Several>, Stri
 }
 
 /// Makes the names in a spec whole. One topic alone is one as in any other path; the same topic named in
-/// two ways is an error.
-pub(super) fn complete_names(spec: &mut Spec) -> Result<(), Refusal> {
+/// two ways is an error. The domain of a pattern is exact, that of a name is not.
+pub(super) fn complete_names(endpoint: &Endpoint, spec: &mut Spec) -> Result<(), Refusal> {
+    let pattern = endpoint.parameters.get("topicsPattern");
+    if let Some((domain, _)) = pattern.and_then(|text| text.split_once("://"))
+        && spec.several.is_some()
+        && Domain::from_name(domain).is_none()
+    {
+        return Err(failed(&format!(
+            "java.util.concurrent.ExecutionException: java.lang.IllegalArgumentException: \
+             Does not support topic domain: {domain}"
+        )));
+    }
     let Some(Several::Names(texts)) = &mut spec.several else {
         return Ok(());
     };

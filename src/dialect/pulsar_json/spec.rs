@@ -47,7 +47,7 @@ pub(in crate::dialect) fn spec(endpoint: &Endpoint) -> Result<Spec, Refusal> {
         EndpointKind::Producer => producer(endpoint).map(Spec::Producer),
         EndpointKind::Consumer => {
             let mut spec = consumer(endpoint).map_err(|text| Refusal::invalid_params(&text))?;
-            complete_names(&mut spec)?;
+            complete_names(endpoint, &mut spec)?;
             Ok(Spec::Consumer(spec))
         }
         EndpointKind::Reader => reader(endpoint).map(Spec::Reader),

@@ -58,6 +58,11 @@ fn names_are_told_wrong_in_javas_words() {
     let twice = "java.util.concurrent.ExecutionException: java.lang.IllegalArgumentException: \
                  Subscription topics include duplicate items or invalid names.";
     assert_eq!(refused("topics=a,public/default/a"), failed(twice));
+    let domain = "java.util.concurrent.ExecutionException: java.lang.IllegalArgumentException: \
+                  Does not support topic domain: Persistent";
+    let query = "topicsPattern=Persistent://a/b/c";
+    assert_eq!(refused(query), failed(domain));
+    assert!(ask("topics=Persistent://a/b/c").is_ok());
 }
 
 #[test]
