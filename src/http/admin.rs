@@ -5,8 +5,10 @@
 
 use super::{
     RequestHead,
+    accept::Accepted,
+    page::Form,
     parameters::{decode_form, escapes_are_whole},
-    refusal::{Form, Refusal, append_head},
+    refusal::{Refusal, append_head},
     route::split_target,
     topic_name::TopicName,
 };
@@ -95,7 +97,7 @@ impl Answer {
         let allow = self.allow.map(|methods| ("Allow", methods.to_owned()));
         let headers: Vec<_> = [content_type].into_iter().chain(allow).collect();
         append_head(out, self.status, &headers, self.body.len());
-        if form != Form::Head {
+        if form.has_body {
             out.extend_from_slice(&self.body);
         }
     }
@@ -191,9 +193,10 @@ fn served(head: &RequestHead<'_>, resource: Resource) -> Result<Wish, Refusal> {
     }
     let accepted = Accepted::of(head);
     match resource {
-        Resource::Status => Ok(Wish::Status {
-            content_type: accepted.first_of_text(),
-        }),
+        Resource::Status => match accepted.first_of_text() {
+            Some(content_type) => Ok(Wish::Status { content_type }),
+            None => Err(Refusal::standard(406)),
+        },
         // Whatever a scraper prefers: it gets the one form that there is.
         Resource::Figures(form) => Ok(Wish::Statistics(Question::Figures(form))),
         Resource::Statistics(_) | Resource::NoTopic if !accepted.takes_json() => {
@@ -202,53 +205,6 @@ fn served(head: &RequestHead<'_>, resource: Resource) -> Result<Wish, Refusal> {
         Resource::Statistics(question) => Ok(Wish::Statistics(question)),
         Resource::NoTopic => Err(Refusal::new(500, "Request failed.")),
     }
-}
-
-/// The media ranges that a client takes, best first.
-struct Accepted<'a>(Vec<&'a str>);
-
-impl<'a> Accepted<'a> {
-    fn of(head: &RequestHead<'a>) -> Self {
-        let mut ranges: Vec<(&str, f32)> = head
-            .values("Accept")
-            .flat_map(|value| value.split(','))
-            .map(weighed)
-            .filter(|(range, weight)| range.contains('/') && *weight > 0.0)
-            .collect();
-        ranges.sort_by(|one, other| other.1.total_cmp(&one.1));
-        Self(ranges.into_iter().map(|(range, _)| range).collect())
-    }
-
-    fn takes_json(&self) -> bool {
-        let fits = |range: &&str| {
-            ["*/*", "application/*", JSON]
-                .iter()
-                .any(|it| range.eq_ignore_ascii_case(it))
-        };
-        self.0.is_empty() || self.0.iter().any(fits)
-    }
-
-    /// A text may be called what the client likes.
-    fn first_of_text(&self) -> String {
-        match self.0.first() {
-            Some(range)
-                if !range.contains('*') && range.bytes().all(|byte| byte.is_ascii_graphic()) =>
-            {
-                (*range).to_owned()
-            }
-            _ => "text/plain".to_owned(),
-        }
-    }
-}
-
-/// A media range without parameters, and its weight.
-fn weighed(range: &str) -> (&str, f32) {
-    let (name, parameters) = range.split_once(';').unwrap_or((range, ""));
-    let weight = parameters
-        .split(';')
-        .find_map(|parameter| parameter.trim().strip_prefix("q="))
-        .map_or(1.0, |weight| weight.trim().parse().unwrap_or(1.0));
-    (name.trim(), weight)
 }
 
 #[cfg(test)]
@@ -411,8 +367,11 @@ mod tests {
 
     #[test]
     fn the_answer_to_head_has_no_body() {
+        let Parsed::Complete { head, .. } = parse(b"HEAD / HTTP/1.1\r\nHost: h\r\n\r\n") else {
+            panic!("not complete");
+        };
         let mut out = Vec::new();
-        Answer::no_such_topic().write(&mut out, Form::Head);
+        Answer::no_such_topic().write(&mut out, Form::of(&head));
         let text = String::from_utf8(out).unwrap();
         assert!(text.starts_with("HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\n"));
         assert!(

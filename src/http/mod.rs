@@ -5,10 +5,12 @@
 //! service's as a client can see it: [`parse`] (400, 414, 431), [`route::mount`] (404, 302), [`upgrade::check`] (405,
 //! 400), [`route::endpoint`] (500, 400), the parameters, [`upgrade::accept`] (400).
 
+mod accept;
 pub mod admin;
 pub mod extensions;
 pub mod forwarded;
 mod head;
+pub mod page;
 pub mod parameters;
 pub mod proxy_protocol;
 pub mod refusal;

@@ -1,10 +1,11 @@
 //! The answer to a request that becomes no WebSocket.
 //!
 //! People and programs read the Java service's refusals: the status, and the sentence in Jetty's error page. So the
-//! page here has the same form, and its text is escaped and encoded as Jetty does it.
+//! page here has the same form (`page.rs`).
 
-use std::borrow::Cow;
 use std::io::Write;
+
+use super::page::Form;
 
 /// A response that ends the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,56 +96,17 @@ impl Refusal {
     pub fn write(&self, out: &mut Vec<u8>, form: Form) {
         let mut headers = self.headers.clone();
         let mut page = Vec::new();
-        if self.status >= 400 && form != Form::Bare {
-            page = self.page();
+        if self.status >= 400
+            && let Some((content_type, text)) = form.page(self.status, &self.message, &self.path)
+        {
+            page = text;
             let no_cache = "must-revalidate,no-cache,no-store".to_owned();
             headers.push(("Cache-Control", no_cache));
-            headers.push(("Content-Type", "text/html;charset=iso-8859-1".to_owned()));
+            headers.push(("Content-Type", content_type));
         }
         append_head(out, self.status, &headers, page.len());
-        if form != Form::Head {
+        if form.has_body {
             out.extend_from_slice(&page);
-        }
-    }
-
-    fn page(&self) -> Vec<u8> {
-        let status = self.status;
-        let message = escape(&self.message);
-        let mut page = format!(
-            "<html>\n<head>\n\
-             <meta http-equiv=\"Content-Type\" content=\"text/html;charset=ISO-8859-1\"/>\n\
-             <title>Error {status} {message}</title>\n</head>\n\
-             <body>\n<h2>HTTP ERROR {status} {message}</h2>\n<table>\n"
-        );
-        if !self.path.is_empty() {
-            page.push_str(&row("URI", &escape(&self.path)));
-        }
-        page.push_str(&row("STATUS", &status.to_string()));
-        page.push_str(&row("MESSAGE", &message));
-        page.push_str("</table>\n</body>\n</html>\n");
-        latin1(&page)
-    }
-}
-
-/// How much of a response the request's method allows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Form {
-    /// All of it.
-    #[default]
-    Whole,
-    /// Its head, which tells the body's length all the same.
-    Head,
-    /// No page: Jetty has them for `GET`, `HEAD` and `POST` alone.
-    Bare,
-}
-
-impl Form {
-    /// The form for a method.
-    pub fn of(method: &str) -> Self {
-        match method {
-            "GET" | "POST" => Self::Whole,
-            "HEAD" => Self::Head,
-            _ => Self::Bare,
         }
     }
 }
@@ -169,41 +131,9 @@ pub(super) fn append_head(
     );
 }
 
-fn row(name: &str, value: &str) -> String {
-    format!("<tr><th>{name}:</th><td>{value}</td></tr>\n")
-}
-
 fn append(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     // Writing to a vector cannot fail.
     let _ = out.write_fmt(text);
-}
-
-/// Escapes what HTML gives a meaning to; control characters that are no white space become question marks.
-fn escape(text: &str) -> Cow<'_, str> {
-    let plain = |c: char| !matches!(c, '&' | '<' | '>' | '"' | '\'') && !c.is_control();
-    if text.chars().all(plain) {
-        return Cow::Borrowed(text);
-    }
-    let mut escaped = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&apos;"),
-            c if c.is_control() && !c.is_ascii_whitespace() => escaped.push('?'),
-            c => escaped.push(c),
-        }
-    }
-    Cow::Owned(escaped)
-}
-
-/// ISO-8859-1 as Java encodes it: what the charset lacks becomes a question mark.
-fn latin1(text: &str) -> Vec<u8> {
-    text.chars()
-        .map(|c| u8::try_from(c).unwrap_or(b'?'))
-        .collect()
 }
 
 /// The words of the status line, Jetty's where it has its own.
@@ -239,7 +169,7 @@ mod tests {
 
     fn written(refusal: &Refusal) -> (String, Vec<u8>) {
         let mut out = Vec::new();
-        refusal.write(&mut out, Form::Whole);
+        refusal.write(&mut out, Form::default());
         let end = memchr::memmem::find(&out, b"\r\n\r\n").unwrap() + 4;
         let body = out.split_off(end);
         (String::from_utf8(out).unwrap(), body)

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     dialect::Dialect,
-    http::{forwarded::Address, refusal::Form, route::EndpointKind, upgrade::Accept},
+    http::{forwarded::Address, page::Form, route::EndpointKind, upgrade::Accept},
     session::{Link, Session, Spec},
     timer::Instant,
     ws::WebSocket,
@@ -104,7 +104,7 @@ impl Client {
             may_be_announced: false,
             forwarded: None,
             via: None,
-            form: Form::Whole,
+            form: Form::default(),
             visit: Visit::new(now),
             unparsed: BytesMut::new(),
             paused: false,

@@ -16,8 +16,9 @@ use crate::{
         self, Parsed,
         admin::{self, Wish},
         forwarded::Forwarded,
+        page::Form,
         proxy_protocol::{self, Announced},
-        refusal::{Form, Refusal},
+        refusal::Refusal,
         route::{self, Endpoint},
         upgrade::{self, Accept},
     },
@@ -50,7 +51,7 @@ impl Shard {
         };
         if let Some(client) = self.clients.get_mut(key) {
             client.visit.asks(head.method, head.target);
-            client.form = Form::of(head.method);
+            client.form = Form::of(&head);
         }
         let forwarded = match self.forwarded(key, &head) {
             Ok(forwarded) => forwarded,
