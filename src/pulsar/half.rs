@@ -217,6 +217,8 @@ impl Pulsar {
             spec.shard_held_bytes_max = self.settings.shard_held_bytes_max;
             spec.shard_held = self.held.clone();
             spec.shard_chunks = self.incomplete.clone();
+            // Who names a partition in a list gets ids without its number.
+            spec.partition = place.map_or(spec.partition, |place| place.partition);
         }
         let asks_partitions = place.is_none_or(|place| place.partition.is_none());
         Ok(self.halves.insert_with_key(|key| {

@@ -84,7 +84,7 @@ pub struct ConsumerSpec {
     /// wants no acknowledgements (`NonPersistentAcknowledgmentGroupingTracker`).
     pub(super) is_volatile: bool,
     /// Written into message ids, as Java does for a topic whose name says that it is a partition.
-    pub(super) partition: Option<u32>,
+    pub(in crate::pulsar) partition: Option<u32>,
     /// Subscribing makes the topic, where brokers allow that.
     pub(super) makes_topic: bool,
     /// The broker gets no permits while messages of more bytes are held.
