@@ -98,16 +98,21 @@ impl Pulsar {
     }
 
     /// All topics of the namespace: those that match and are new are consumed, those that vanished
-    /// are not any more.
+    /// are not any more. Who is told which ones vanish believes no list, which may be older.
     pub(super) fn topics_found(&mut self, now: Now, key: HalfKey, topics: &[String]) {
-        let Some(watch) = self.watch_mut(key) else {
+        let Some(fan_in) = self.fan_in(key) else {
             return;
         };
+        let What::Pattern(watch) = &fan_in.what else {
+            return;
+        };
+        let is_told = matches!(watch.watcher, Watcher::On(_));
         let there: BTreeSet<_> = topics.iter().collect();
-        let known = watch.topics.keys();
+        let is_kept = |index: usize| is_told && self.is_consumed(fan_in.parts.get(index).copied());
+        let known = watch.topics.iter();
         let vanished: Vec<_> = known
-            .filter(|topic| !there.contains(topic))
-            .cloned()
+            .filter(|&(topic, &index)| !there.contains(topic) && !is_kept(index))
+            .map(|(topic, _)| topic.clone())
             .collect();
         self.topics_changed(now, key, topics, &vanished);
     }
@@ -293,9 +298,14 @@ impl Pulsar {
         };
         match (watch.watcher, answer) {
             (Watcher::Asking(asked), WatchAnswer::All(topics)) if asked == at => {
-                watch.watcher = Watcher::On(at);
                 // Some may have come between the first answer and this one.
                 self.topics_found(now, key, &topics);
+                if let Some(watch) = self.watch_mut(key) {
+                    watch.watcher = Watcher::On(at);
+                }
+                // Brokers make the list, and then begin to tell: what comes between is in neither.
+                let rest = self.random.less_a_tenth(REST);
+                self.look_later(now, key, rest);
             }
             (Watcher::On(on), WatchAnswer::Update { new, deleted }) if on == at => {
                 self.topics_changed(now, key, &new, &deleted);

@@ -611,6 +611,8 @@ fn a_topic_that_ended_and_came_again_is_consumed_again() {
     let asked: CommandSubscribe = only(world.find(key, &[])).decode();
     world.error(key, asked.request_id, ServerError::TopicNotFound);
     world.pass(Duration::from_secs(5));
+    let asked = only(world.find(key, &[]));
+    world.answer_topics(key, &asked, &[]);
     assert!(world.find(key, &[]).is_empty(), "it is gone");
     let update = CommandWatchTopicUpdate {
         watcher_id,
@@ -641,6 +643,36 @@ fn a_pattern_that_finds_nothing_waits() {
     let sent = world.find(key, &[]);
     assert_eq!(world.subscribe(key, &sent).len(), 1);
     assert!(!world.pulsar.end_of_topic(link));
+}
+
+#[test]
+fn what_came_before_the_broker_began_to_tell_is_looked_for() {
+    let mut world = World::new(usize::MAX);
+    let (_, key, watcher_id) = watching(&mut world, &["a1"]);
+    let update = CommandWatchTopicUpdate {
+        watcher_id,
+        new_topics: vec![topic("a2")],
+        deleted_topics: Vec::new(),
+    };
+    world.answer(key, Kind::WatchTopicUpdate, &update);
+    let sent = world.find(key, &[]);
+    world.subscribe(key, &sent);
+    world.sent(key);
+    world.pass(Duration::from_secs(1));
+    let asked = only(world.sent(key));
+    // A list that is older than what was told takes nothing away.
+    world.answer_topics(key, &asked, &["a1", "a3"]);
+    let sent = world.find(key, &[]);
+    assert!(sent.iter().all(|sent| sent.kind != Kind::CloseConsumer));
+    let asked = world.subscribe(key, &sent);
+    let topics: Vec<_> = asked.values().map(|asked| asked.topic.clone()).collect();
+    assert_eq!(topics, [topic("a3")]);
+    world.pass(Duration::from_secs(5));
+    let sent = world.sent(key);
+    assert!(
+        sent.iter()
+            .all(|sent| sent.kind != Kind::GetTopicsOfNamespace)
+    );
 }
 
 #[test]
