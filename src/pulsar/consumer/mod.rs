@@ -36,7 +36,7 @@ pub mod wire;
 
 use bytes::BytesMut;
 
-pub(super) use self::spec::{Names, partition_of};
+pub(super) use self::spec::{Names, is_an_end, partition_of};
 use self::{
     acks::Acks,
     bits::Bits,

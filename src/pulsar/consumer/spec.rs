@@ -214,6 +214,14 @@ pub(in crate::pulsar) fn partition_of(topic: &str) -> Option<u32> {
     (i32::try_from(index).is_ok() && index.to_string() == digits).then_some(index)
 }
 
+/// Whether an id is one of the two that stand for the ends of every topic.
+pub(in crate::pulsar) fn is_an_end(id: &[u8]) -> bool {
+    let ends = [Position::EARLIEST.entry, Position::LATEST.entry];
+    PulsarId::decode(id).is_ok_and(|id| {
+        ends.contains(&id.entry) && id.partition.is_none() && id.batch_index.is_none()
+    })
+}
+
 /// A few characters nobody chose, from a seed: the consumer's name when it got none, and the
 /// subscription of a reader.
 #[derive(Debug)]

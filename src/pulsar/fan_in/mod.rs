@@ -24,7 +24,7 @@ use std::collections::VecDeque;
 
 use super::{
     Event, Pulsar,
-    consumer::Names,
+    consumer::{Names, is_an_end},
     error::Failure,
     group::Place,
     half::{HalfKey, Role, State, wire_id},
@@ -165,7 +165,7 @@ impl Pulsar {
 
     /// A half's topic turned out to have partitions.
     pub(super) fn become_fan_in(&mut self, now: Now, key: HalfKey, spec: Spec, partitions: u32) {
-        let is_behind_an_id = |spec: &Spec| matches!(spec, Spec::Reader(spec) if matches!(spec.start, Start::After(_)));
+        let is_behind_an_id = |spec: &Spec| matches!(spec, Spec::Reader(spec) if matches!(&spec.start, Start::After(id) if !is_an_end(id)));
         if is_behind_an_id(&spec) {
             let failure = Failure::illegal("The partitioned topic startMessageId is illegal");
             return self.open_failed(now, key, &failure);

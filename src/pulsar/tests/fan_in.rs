@@ -289,6 +289,12 @@ fn readers_of_partitions_begin_at_an_end() {
         "java.util.concurrent.ExecutionException: org.apache.pulsar.client.api.\
          PulsarClientException: The partitioned topic startMessageId is illegal"
     );
+
+    let earliest = id_of(u64::MAX, u64::MAX, None);
+    world.open_spec(reader(Start::After(earliest)));
+    let sent = world.find(key, &[("t", 2)]);
+    assert_eq!(world.subscribe(key, &sent).len(), 2);
+    assert_eq!(world.told(), [Told::Opened]);
 }
 
 #[test]
