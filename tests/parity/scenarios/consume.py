@@ -9,6 +9,7 @@ from ..stage import Socket, Stage
 
 NO_ID = "AAAA"
 STRANGER = "CAUQBTAA"
+CLIENT_SIDE = "eyJhIjp7ImtleVZhbHVlIjoiQUFFQyIsIm1ldGFkYXRhIjp7Im0iOiIxIn19fQ=="
 
 
 def filled(stage: Stage, topic: str, count: int, **options: str) -> None:
@@ -24,6 +25,10 @@ def filled(stage: Stage, topic: str, count: int, **options: str) -> None:
 
 def deliveries(consumer: Socket, count: int) -> list[dict]:
     return [json.loads(text) for text in consumer.read(count)]
+
+
+def batch(stage: Stage, topic: str, count: int) -> None:
+    filled(stage, topic, count, batchingEnabled="true", batchingMaxMessages=str(count), batchingMaxPublishDelay="60000")
 
 
 @scenario("consume/keys", "delivery keys", "delivery payload", "delivery escaping")
@@ -200,77 +205,6 @@ def foreign_ack(stage: Stage) -> None:
     stage.note("backlog", stage.broker.until_backlog(topic, "sub", 0))
 
 
-def batch(stage: Stage, topic: str, count: int) -> None:
-    filled(stage, topic, count, batchingEnabled="true", batchingMaxMessages=str(count), batchingMaxPublishDelay="60000")
-
-
-@scenario("consume/batch", "messageId batched", "command ack")
-def whole_batch(stage: Stage) -> None:
-    topic = stage.topic()
-    consumer = stage.consumer(topic)
-    batch(stage, topic, 3)
-    for delivery in deliveries(consumer, 3):
-        consumer.ack(delivery)
-    stage.note("backlog", stage.broker.until_backlog(topic, "sub", 0))
-
-
-@scenario("consume/batch-foreign-acks", "ack foreign batched")
-def batch_foreign(stage: Stage) -> None:
-    topic = stage.topic()
-    consumer = stage.consumer(topic, label="first")
-    batch(stage, topic, 3)
-    ids = deliveries(consumer, 3)
-    consumer.close()
-    stage.wait(0.3)
-    again = stage.consumer(topic, label="again", receiverQueueSize="1")
-    for delivery in ids:
-        again.ack(delivery)
-    stage.wait(0.5)
-    stage.note("backlog", stage.broker.until_backlog(topic, "sub", 0, seconds=1))
-
-
-@scenario("consume/batch-siblings", "nack batch siblings")
-def batch_siblings(stage: Stage) -> None:
-    topic = stage.topic()
-    consumer = stage.consumer(topic, subscriptionType="Shared", negativeAckRedeliveryDelay="200")
-    batch(stage, topic, 3)
-    first, second, third = deliveries(consumer, 3)
-    consumer.ack(first).ack(third).nack(second)
-    consumer.read(1)
-    consumer.quiet(1)
-
-
-@scenario("consume/partitioned-foreign-acks", "ack foreign partitioned")
-def partitioned_foreign(stage: Stage) -> None:
-    topic = stage.partitioned(2)
-    consumer = stage.consumer(topic, label="first")
-    filled(stage, topic, 1)
-    lines, stage.transcript.lines = stage.transcript.lines, []  # Which partition has it is chance.
-    delivery = consumer.json()
-    consumer.close()
-    stage.wait(0.5)
-    again = stage.consumer(topic, label="again", pullMode="true")
-    again.ack(delivery)
-    stage.wait(0.5)
-    stage.transcript.lines = lines
-    backlogs = [stage.broker.backlog(f"{topic}-partition-{number}", "sub") for number in range(2)]
-    stage.note("backlog", sum(backlogs))
-
-
-@scenario("consume/partitioned", "topic partitioned", "endOfTopic")
-def partitioned(stage: Stage) -> None:
-    topic = stage.partitioned(2)
-    consumer = stage.consumer(topic)
-    producer = stage.producer(topic)
-    for key in ("a", "b"):
-        producer.publish("YQ==", key=key)
-        consumer.ack(consumer.json())
-    consumer.send({"type": "isEndOfTopic"})
-    consumer.read()
-    consumer.send({"type": "unsubscribe"})
-    consumer.quiet()
-
-
 @scenario("consume/null-value", "delivery null value")
 def null_value(stage: Stage) -> None:
     """Published by the Java client, since no WebSocket client can."""
@@ -286,60 +220,6 @@ def bytes_key(stage: Stage) -> None:
     consumer = stage.consumer(topic)
     stage.java("bytes-key", topic)
     consumer.read(1)
-
-
-@scenario("consume/chunked", "messageId chunked")
-def chunked(stage: Stage) -> None:
-    topic = stage.topic()
-    consumer = stage.consumer(topic)
-    stage.java("chunks", topic)
-    delivery = consumer.json()
-    consumer.ack(delivery)
-    stage.note("backlog", stage.broker.until_backlog(topic, "sub", 0))
-
-
-CLIENT_SIDE = "eyJhIjp7ImtleVZhbHVlIjoiQUFFQyIsIm1ldGFkYXRhIjp7Im0iOiIxIn19fQ=="
-
-
-def encrypted(stage: Stage, action: str) -> None:
-    topic = stage.topic()
-    consumer = stage.consumer(topic, cryptoFailureAction=action)
-    producer = stage.producer(topic, encryptionKeys=CLIENT_SIDE)
-    producer.publish("YQ==", encryptionParam="AAEC")
-    producer.publish("Yg==", encryptionParam="AAEC", compressionType="LZ4", uncompressedMessageSize=7)
-    consumer.quiet(1)
-    stage.note("backlog", stage.broker.until_backlog(topic, "sub", 0, seconds=1))
-
-
-for action in ("CONSUME", "DISCARD", "FAIL"):
-    scenario(f"consume/encrypted-{action}", "encryptionContext", f"cryptoFailureAction {action}", "consumer cryptoFailureAction")(
-        lambda stage, action=action: encrypted(stage, action))
-
-
-@scenario("consume/pull-batch", "pull permits", "messageId batched")
-def pull_batch(stage: Stage) -> None:
-    """Permits count messages, not entries."""
-    topic = stage.topic()
-    consumer = stage.consumer(topic, pullMode="true")
-    batch(stage, topic, 4)
-    for count in (1, 2, 1):
-        consumer.send({"type": "permit", "permitMessages": count})
-        for delivery in deliveries(consumer, count):
-            consumer.ack(delivery)
-        consumer.quiet(0.3)
-    stage.note("backlog", stage.broker.until_backlog(topic, "sub", 0))
-
-
-@scenario("consume/ack-timeout-batch", "consumer ackTimeoutMillis", "messageId batched")
-def ack_timeout_batch(stage: Stage) -> None:
-    """A batch that nobody acknowledges comes again as a whole."""
-    topic = stage.topic()
-    consumer = stage.consumer(topic, subscriptionType="Shared", ackTimeoutMillis="1000")
-    batch(stage, topic, 2)
-    consumer.read(2)
-    for delivery in deliveries(consumer, 2):
-        consumer.ack(delivery)
-    stage.note("backlog", stage.broker.until_backlog(topic, "sub", 0))
 
 
 @scenario("consume/key-shared", "consumer subscriptionType", "delivery key")
