@@ -71,3 +71,72 @@ def dead_letters_v1(stage: Stage) -> None:
     consumer.nack(consumer.json())
     consumer.nack(consumer.json())
     told.read(1, seconds=5)
+
+
+@scenario("consume/dead-letters-one-partition", "dead letters", "topic one partition")
+def dead_letters_one_partition(stage: Stage) -> None:
+    topic = stage.partitioned(2)
+    dying(stage, f"{V2_CONSUMER}/{topic}-partition-1/sub?", f"{topic}-partition-1", f"{V2_CONSUMER}/{topic}-partition-1-sub-DLQ/l")
+
+
+@scenario("consume/dead-letters-pattern", "dead letters", "v3 topicsPattern")
+def dead_letters_pattern(stage: Stage) -> None:
+    """The pattern's own text is in the name."""
+    topic = stage.topic()
+    stage.producer(topic, label="maker").close()
+    dying(stage, f"/ws/v3/consumer/sub?topicsPattern=public/default/{topic}.*&", topic, f"{V2_CONSUMER}/{topic}.*-sub-DLQ/l")
+
+
+@scenario("consume/dead-letters-names", "dead letters", "consumer deadLetterTopic")
+def dead_letters_names(stage: Stage) -> None:
+    """Short, middle and long names of one topic."""
+    for form in ("", "public%2Fdefault%2F", "persistent%3A%2F%2Fpublic%2Fdefault%2F"):
+        topic = stage.topic()
+        dying(stage, f"{V2_CONSUMER}/{topic}/sub?deadLetterTopic={form}{topic}-x&", topic, f"{V2_CONSUMER}/{topic}-x/l")
+
+
+@scenario("consume/dead-letters-slash", "dead letters", "subscription decoded")
+def dead_letters_slash(stage: Stage) -> None:
+    """A subscription's slash makes a name of which there is no namespace: the message stays."""
+    topic = stage.topic()
+    consumer = stage.open_path(f"{V2_CONSUMER}/{topic}/a%2Fb?subscriptionType=Shared&maxRedeliverCount=1&negativeAckRedeliveryDelay=100", "consumer")
+    filled(stage, topic, 1)
+    consumer.nack(consumer.json())
+    consumer.nack(consumer.json())
+    consumer.quiet(1)
+
+
+@scenario("consume/dead-letters-properties", "dead letters")
+def dead_letters_properties(stage: Stage) -> None:
+    """What a message says of itself stays."""
+    topic = stage.topic()
+    letters = stage.open_path(f"{V2_CONSUMER}/{topic}-sub-DLQ/l", "letters")
+    consumer = stage.consumer(topic, subscriptionType="Shared", maxRedeliverCount="1", negativeAckRedeliveryDelay="100")
+    stage.producer(topic).publish("", key="", eventTime="2020-01-01T00:00:00Z", properties={"REAL_TOPIC": "x", "ORIGIN_MESSAGE_ID": "y"})
+    consumer.nack(consumer.json())
+    consumer.nack(consumer.json())
+    letters.read()
+
+
+@scenario("consume/dead-letters-exclusive", "dead letters", "consumer maxRedeliverCount")
+def dead_letters_exclusive(stage: Stage) -> None:
+    """Only where consumers share is counted."""
+    topic = stage.topic()
+    letters = stage.open_path(f"{V2_CONSUMER}/{topic}-sub-DLQ/l", "letters")
+    consumer = stage.consumer(topic, maxRedeliverCount="1", negativeAckRedeliveryDelay="100")
+    filled(stage, topic, 1)
+    for _ in range(4):
+        consumer.nack(consumer.json())
+    letters.quiet()
+
+
+@scenario("consume/dead-letters-pull", "dead letters", "pull permits")
+def dead_letters_pull(stage: Stage) -> None:
+    topic = stage.topic()
+    letters = stage.open_path(f"{V2_CONSUMER}/{topic}-sub-DLQ/l", "letters")
+    consumer = stage.consumer(topic, subscriptionType="Shared", maxRedeliverCount="1", pullMode="true", ackTimeoutMillis="1000")
+    filled(stage, topic, 1)
+    consumer.send({"type": "permit", "permitMessages": 5})
+    consumer.read(2, seconds=6)
+    letters.read(1, seconds=8)
+    stage.note("backlog", stage.broker.until_backlog(topic, "sub", 0))

@@ -114,3 +114,66 @@ def v3_batches(stage: Stage) -> None:
         for delivery in deliveries(consumer, 3):
             consumer.ack(delivery)
         stage.note("backlog", stage.broker.until_backlog(topic, "sub", 0))
+
+
+@scenario("consume/v3-partitions", "path v3 consumer", "messageId partitioned")
+def v3_partitions(stage: Stage) -> None:
+    """Partitions that are named one by one: their ids tell no partition."""
+    topic = stage.partitioned(2)
+    path = f"/ws/v3/consumer/sub?topics={topic}-partition-0,{topic}-partition-1"
+    consumer = stage.open_path(path, "consumer")
+    filled(stage, f"{topic}-partition-1", 1)
+    consumer.json()
+    consumer.close()
+    stage.wait(0.3)
+    again = stage.open_path(path, "again")
+    again.ack(again.json())
+    stage.note("backlog", stage.broker.until_backlog(f"{topic}-partition-1", "sub", 0))
+    alone = stage.open_path(f"/ws/v3/consumer/alone?topics={topic}-partition-1&subscriptionInitialPosition=Earliest", "alone")
+    alone.ack(alone.json())
+
+
+@scenario("consume/v3-partitioned", "path v3 consumer", "topic partitioned")
+def v3_partitioned(stage: Stage) -> None:
+    """A partitioned topic beside one that is not."""
+    topic, other = stage.partitioned(2), stage.topic("other")
+    consumer = stage.open_path(f"/ws/v3/consumer/sub?topics={topic},{other}", "consumer")
+    for name in (f"{topic}-partition-0", f"{topic}-partition-1", other):
+        filled(stage, name, 1)
+        consumer.ack(consumer.json())
+        stage.note("backlog", stage.broker.until_backlog(name, "sub", 0))
+
+
+@scenario("paths/v3-domains", "v3 topics", "v3 pattern form")
+def v3_domains(stage: Stage) -> None:
+    """The case of a domain matters in paths and patterns, and not in names."""
+    topic = stage.topic()
+    consumer = stage.open_path(f"/ws/v3/consumer/sub?topics=PERSISTENT://public/default/{topic}", "consumer")
+    stage.producer(topic).publish("YQ==")
+    consumer.ack(consumer.json())
+    for domain in ("Persistent", "Non-Persistent", "nowhere"):
+        for name, query in {"first": f"topics={domain}://public/default/{topic}x", "second": f"topics={topic}x,{domain}://public/default/{topic}y",
+                            "pattern": f"topicsPattern={domain}://public/default/{topic}.*"}.items():
+            stage.request(f"/ws/v3/consumer/sub?{query}", upgrade=True, label=f"{name} {domain}")
+
+
+@scenario("consume/v3-pattern-partitions", "v3 topicsPattern", "topic partitioned", "v3 pattern later topics")
+def v3_pattern_partitions(stage: Stage) -> None:
+    """Patterns are for topics: partitions belong to theirs."""
+    topic = stage.partitioned(2)
+    whole = stage.open_path(f"/ws/v3/consumer/whole?topicsPattern=public/default/{topic}", "whole")
+    one = stage.open_path(f"/ws/v3/consumer/one?topicsPattern=public/default/{topic}-partition-1", "one")
+    for number in range(2):
+        filled(stage, f"{topic}-partition-{number}", 1)
+        whole.ack(whole.json())
+    one.quiet()
+
+
+@scenario("consume/v3-taken", "path v3 consumer", "create 409")
+def v3_taken(stage: Stage) -> None:
+    first, second = stage.topic("first"), stage.topic("second")
+    stage.consumer(second, label="holder")
+    stage.open_path(f"/ws/v3/consumer/sub?topics={first},{second}", "list")
+    stage.open_path(f"/ws/v3/consumer/sub?topicsPattern=public/default/{second}.*", "pattern")
+    stage.wait(0.5)
+    stage.consumer(first, label="the free one")
