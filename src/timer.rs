@@ -46,7 +46,7 @@ impl Add<Duration> for Instant {
 
 /// Deadlines by key. A deadline is never cancelled here: its owner looks, when it fires, whether
 /// it still means something, and sets it anew if the true deadline has moved on. So each owner
-/// keeps at most one entry a purpose, and the heap stays as small as the number of owners.
+/// keeps few entries a purpose, and the heap stays as small as the number of owners.
 #[derive(Debug)]
 pub struct Timers<K> {
     heap: BinaryHeap<Reverse<Entry<K>>>,
@@ -94,6 +94,14 @@ impl<K> Timers<K> {
             return None;
         }
         self.heap.pop().map(|Reverse(entry)| entry.key)
+    }
+}
+
+#[cfg(test)]
+impl<K> Timers<K> {
+    /// How many deadlines are set, those included that mean nothing any more.
+    pub(crate) fn len(&self) -> usize {
+        self.heap.len()
     }
 }
 

@@ -4,7 +4,9 @@
 //! here it gets its frames, its share of the connection's outbox and its deadlines.
 
 use super::{
-    Event, Pulsar, Timer, command,
+    Event, Pulsar, Timer,
+    armed::Armed,
+    command,
     connection::ConnectionKey,
     consumer::{self, Consumer, ConsumerSpec, MessageCommand},
     dead_letters::Office,
@@ -17,7 +19,7 @@ use super::{
 };
 use crate::{
     session::{BadMessageId, Delivery, Link, SessionKey},
-    timer::{Instant, Now, Timers},
+    timer::{Now, Timers},
 };
 
 /// A consumer and what is kept about it outside.
@@ -33,8 +35,7 @@ pub(super) struct Consuming {
     ledger: Option<u64>,
     /// It stands in the list of those of several that may hold something.
     pub(super) is_listed: bool,
-    /// Its earliest deadline that is set; later ones may be, and mean nothing.
-    armed: Option<Instant>,
+    armed: Armed,
     pub(super) office: Office,
 }
 
@@ -54,17 +55,16 @@ impl Consuming {
             was_unsubscribed: false,
             ledger: None,
             is_listed: false,
-            armed: None,
+            armed: Armed::new(),
             office,
         }
     }
 
-    /// Sets the consumer's deadline, if it moved forward.
+    /// Sets the consumer's deadline, if none that is set comes before it.
     fn arm(&mut self, key: HalfKey, timers: &mut Timers<Timer>) {
         if let Some(deadline) = self.consumer.next_deadline()
-            && self.armed.is_none_or(|armed| deadline < armed)
+            && self.armed.is_earliest(deadline)
         {
-            self.armed = Some(deadline);
             timers.set(deadline, Timer::Consumer(key));
         }
     }
@@ -310,10 +310,9 @@ impl Pulsar {
         let Role::Consumer(consuming) = &mut half.role else {
             return;
         };
-        if consuming.armed.is_none_or(|armed| armed > now.mono) {
+        if !consuming.armed.fires(now.mono) {
             return;
         }
-        consuming.armed = None;
         let session = half.session;
         if matches!(half.state, State::Closing | State::Ended) {
             return;

@@ -13,6 +13,7 @@
 //! Architecture invariants: it opens no socket, reads no clock and draws no chance but from its
 //! seed; nothing here knows of WebSockets, JSON or the client; events name sessions by key.
 
+mod armed;
 mod backoff;
 mod batch;
 pub mod command;

@@ -298,3 +298,34 @@ fn a_consumer_that_the_broker_sends_away_subscribes_again() {
         world.sent_one(key, Kind::Subscribe);
     });
 }
+
+/// Something far away stays set while acknowledgements are told, ten times a second.
+#[test]
+fn a_far_deadline_is_set_once() {
+    let mut world = World::new(usize::MAX);
+    let (link, key, consumer) = world.consumer_of(&consumer::Spec {
+        negative_ack_delay: Duration::from_secs(60),
+        ..consumer_spec()
+    });
+    for entry in 0..101 {
+        world.receive(key, &message(consumer, entry, b"x"));
+    }
+    world
+        .pulsar
+        .negative_acknowledge(world.now, link, &id(100))
+        .unwrap();
+    let before = world.pulsar.timers.len();
+    for entry in 0..100 {
+        world
+            .pulsar
+            .acknowledge(world.now, link, &id(entry))
+            .unwrap();
+        world.pass(Duration::from_millis(100));
+        assert!(world.pulsar.timers.len() <= before + 1);
+    }
+    world.sent(key);
+    world.pass(Duration::from_secs(50));
+    let sent = world.sent(key);
+    let again = |sent: &Sent| sent.kind == Kind::RedeliverUnacknowledgedMessages;
+    assert!(sent.iter().any(again), "and it is not forgotten");
+}
