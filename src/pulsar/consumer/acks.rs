@@ -8,6 +8,7 @@ use bytes::BytesMut;
 
 use super::{
     bits::Bits,
+    told::{TOLD_TIME, Told},
     wire::{put_acks, put_cumulative_ack},
 };
 use crate::{pulsar::message_id::EntryId, timer::Instant};
@@ -23,32 +24,34 @@ const GROUP_WORDS_MAX: usize = 1 << 16;
 
 /// Entries kept while the broker is away, which a client may fill with ids it made up. What is
 /// dropped is delivered again.
-const KEPT_MAX: usize = 10 * GROUP_SIZE_MAX;
+pub(super) const KEPT_MAX: usize = 10 * GROUP_SIZE_MAX;
+
+/// Words of ack sets kept.
+pub(super) const WORDS_MAX: usize = 2 * GROUP_WORDS_MAX;
 
 /// A broker that sends a consumer away may drop what it was told just now. Not for long: somebody
-/// may have set the subscription back, and wants its messages again.
+/// may have set the subscription back, and wants its messages again. One that is stopped, or hands a
+/// topic on, drops what it is told for seconds before its consumers notice ([`TOLD_TIME`]): who sets a
+/// subscription back leaves connections alone, and names no new broker.
 const RECALL_TIME: Duration = Duration::from_secs(1);
 
-/// A broker that is stopped, or hands a topic on, drops what it is told for seconds before its
-/// consumers notice. Who sets a subscription back leaves connections alone, and names no new broker.
-const RECALL_TIME_ELSEWHERE: Duration = Duration::from_secs(30);
-
 /// In order of entry; with the messages that are left, when the entry is not done as a whole.
-type Group = Vec<(EntryId, Option<Bits>)>;
+pub(super) type Group = Vec<(EntryId, Option<Bits>)>;
 
-/// Acknowledgements the broker was not told of yet, and those it was told of last.
+/// Acknowledgements the broker was not told of yet, and those it was told of lately.
 #[derive(Debug, Default)]
 pub(super) struct Acks {
     pending: Group,
-    /// The last two groups that went out, the newer one first, and when the last acknowledgement
-    /// came into them, or they were told anew.
-    told: [(Group, Instant); 2],
+    /// When the last one came into `pending`, or all of it was to be told anew.
     last_added: Instant,
     /// Words in the ack sets of `pending`.
     words: usize,
     /// This entry and all before it.
     cumulative: Option<EntryId>,
     deadline: Option<Instant>,
+    told: Told,
+    /// When all of `told` is old.
+    forget_at: Option<Instant>,
 }
 
 impl Acks {
@@ -56,8 +59,8 @@ impl Acks {
     pub(super) fn add_whole(&mut self, now: Instant, entry: EntryId) {
         match self.find(entry) {
             Ok(at) => {
-                let left = self.pending[at].1.take();
-                self.words -= left.map_or(0, |left| words(&left));
+                self.words -= words(&self.pending[at]);
+                self.pending[at].1 = None;
             }
             Err(at) => self.insert(now, at, entry, None),
         }
@@ -87,9 +90,23 @@ impl Acks {
             .is_ok_and(|at| self.pending[at].1.is_none())
     }
 
-    /// When to flush.
-    pub(super) const fn deadline(&self) -> Option<Instant> {
-        self.deadline
+    /// Whether the broker has to be told.
+    pub(super) const fn is_waiting(&self) -> bool {
+        self.deadline.is_some()
+    }
+
+    /// When [`Acks::handle_timeout`] has something to do.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.deadline.or(self.forget_at)
+    }
+
+    /// Tells the broker, if it is time; who has nothing to tell for long keeps no space for it.
+    pub(super) fn handle_timeout(&mut self, now: Instant, consumer_id: u64, out: &mut BytesMut) {
+        if self.deadline.is_some_and(|due| due <= now) {
+            self.flush(consumer_id, out);
+        } else if self.deadline.is_none() && self.forget_at.is_some_and(|due| due <= now) {
+            *self = Self::default();
+        }
     }
 
     /// Whether to flush at once.
@@ -104,13 +121,11 @@ impl Acks {
         }
         if !self.pending.is_empty() {
             put_acks(out, consumer_id, &self.pending);
-            // The oldest group's space is used again.
-            self.told.rotate_right(1);
-            let [(group, at), _] = &mut self.told;
-            group.clear();
-            std::mem::swap(group, &mut self.pending);
-            *at = self.last_added;
+            self.told.add(self.last_added, self.pending.drain(..));
+            // After a broker was away for long.
+            self.pending.shrink_to(2 * GROUP_SIZE_MAX);
             self.words = 0;
+            self.forget_at = Some(self.last_added + TOLD_TIME);
         }
         self.deadline = None;
     }
@@ -124,23 +139,26 @@ impl Acks {
     /// once more; to acknowledge twice does no harm.
     pub(super) fn recall(&mut self, now: Instant, must_be_elsewhere: bool) {
         let time = if must_be_elsewhere {
-            RECALL_TIME_ELSEWHERE
+            TOLD_TIME
         } else {
             RECALL_TIME
         };
-        for newer_first in 0..self.told.len() {
-            let (mut group, at) = std::mem::take(&mut self.told[newer_first]);
-            if now.since(at) > time {
-                continue;
-            }
-            for (entry, left) in group.drain(..) {
-                match (self.find(entry), left) {
-                    // What is not told yet says more of the entry than what was told before.
-                    (Ok(_), Some(_)) => {}
-                    (Ok(_), None) => self.add_whole(now, entry),
-                    (Err(at), left) => self.insert(now, at, entry, left),
+        let before = self.pending.len();
+        self.told.recall(now, time, &mut self.pending);
+        self.forget_at = None;
+        if self.pending.len() > before {
+            // Of an entry the newest is the first, unless an older one says more.
+            self.pending.sort_by_key(|(entry, _)| *entry);
+            self.pending.dedup_by(|older, newest| {
+                let is_same = older.0 == newest.0;
+                if is_same && older.1.is_none() {
+                    newest.1 = None;
                 }
-            }
+                is_same
+            });
+            self.words = self.pending.iter().map(words).sum();
+            self.last_added = now;
+            self.deadline.get_or_insert(now + GROUP_TIME);
         }
     }
 
@@ -156,18 +174,27 @@ impl Acks {
     }
 
     fn insert(&mut self, now: Instant, at: usize, entry: EntryId, left: Option<Bits>) {
-        let words = left.as_ref().map_or(0, words);
-        if self.pending.len() < KEPT_MAX && self.words + words <= 2 * GROUP_WORDS_MAX {
+        let acknowledged = (entry, left);
+        let words = words(&acknowledged);
+        if self.pending.len() < KEPT_MAX && self.words + words <= WORDS_MAX {
             self.words += words;
             self.last_added = now;
-            self.pending.insert(at, (entry, left));
+            self.pending.insert(at, acknowledged);
             self.deadline.get_or_insert(now + GROUP_TIME);
         }
     }
 }
 
-fn words(bits: &Bits) -> usize {
-    bits.len().div_ceil(64) as usize
+/// Words in the ack set.
+pub(super) fn words((_, left): &(EntryId, Option<Bits>)) -> usize {
+    left.as_ref().map_or(0, Bits::word_count)
+}
+
+#[cfg(test)]
+impl Acks {
+    pub(super) fn pending(&self) -> &[(EntryId, Option<Bits>)] {
+        &self.pending
+    }
 }
 
 #[cfg(test)]
@@ -191,7 +218,7 @@ mod tests {
         let mut expected = BytesMut::new();
         put_acks(&mut expected, 7, &[1, 2, 3].map(|n| (entry(n), None)));
         assert_eq!(out, expected);
-        assert_eq!(acks.deadline(), None);
+        assert!(!acks.is_waiting());
         acks.flush(7, &mut out);
         assert_eq!(out, expected, "nothing is sent twice");
     }
@@ -232,6 +259,66 @@ mod tests {
         acks.flush(7, &mut ignored);
         acks.recall(at(34), true);
         assert!(!acks.pending.is_empty(), "a broker that died took it along");
+    }
+
+    /// A client that acknowledges slowly, while its broker stops slowly.
+    #[test]
+    fn many_small_groups_are_told_again() {
+        let mut acks = Acks::default();
+        let (mut ignored, mut told) = (BytesMut::new(), BytesMut::new());
+        for (number, groups) in (0..100).rev().zip(0..) {
+            acks.add_whole(Instant(5) + GROUP_TIME * groups, entry(number));
+            acks.flush(7, &mut ignored);
+        }
+        acks.recall(Instant(5) + TOLD_TIME, true);
+        acks.flush(7, &mut told);
+        let group: Vec<_> = (0..100).map(|number| (entry(number), None)).collect();
+        let mut expected = BytesMut::new();
+        put_acks(&mut expected, 7, &group);
+        assert_eq!(told, expected);
+    }
+
+    /// The client has messages still, and goes on.
+    #[test]
+    fn what_is_told_again_leaves_room_for_more() {
+        let mut acks = Acks::default();
+        for number in 0..10 * KEPT_MAX as u64 {
+            acks.add_whole(Instant(5), entry(number));
+            if acks.is_full() {
+                acks.flush(7, &mut BytesMut::new());
+            }
+        }
+        acks.recall(Instant(5), true);
+        let count = acks.pending.len();
+        assert_eq!(count, KEPT_MAX / 2);
+        let first = acks.pending[0].0.entry;
+        for number in 0..1000 {
+            acks.add_whole(Instant(5), entry(first + number));
+            acks.add_whole(Instant(5), entry(10 * KEPT_MAX as u64 + number));
+        }
+        assert_eq!(acks.pending.len(), count + 1000);
+    }
+
+    #[test]
+    fn who_has_acknowledged_nothing_for_long_keeps_nothing() {
+        let mut acks = Acks::default();
+        let mut out = BytesMut::new();
+        for number in 0..KEPT_MAX as u64 {
+            acks.add_whole(Instant(5), entry(2 * number));
+        }
+        assert_eq!(acks.deadline(), Some(Instant(5) + GROUP_TIME));
+        acks.handle_timeout(Instant(5) + GROUP_TIME, 7, &mut out);
+        assert!(acks.pending.capacity() <= 2 * GROUP_SIZE_MAX);
+        acks.add_whole(Instant(6), entry(1));
+        acks.handle_timeout(Instant(6) + GROUP_TIME, 7, &mut out);
+        assert_eq!(acks.deadline(), Some(Instant(6) + TOLD_TIME));
+        out.clear();
+        acks.handle_timeout(Instant(5) + TOLD_TIME, 7, &mut out);
+        assert_ne!(acks.pending.capacity(), 0, "not yet");
+        acks.handle_timeout(Instant(6) + TOLD_TIME, 7, &mut out);
+        assert_eq!((acks.pending.capacity(), acks.deadline()), (0, None));
+        acks.recall(Instant(6), true);
+        assert!(acks.pending.is_empty() && out.is_empty());
     }
 
     #[test]

@@ -56,6 +56,11 @@ impl Bits {
         self.len
     }
 
+    /// How many words an ack set of these may have.
+    pub(super) const fn word_count(&self) -> usize {
+        self.len.div_ceil(64) as usize
+    }
+
     /// Bits beyond the end are not set.
     pub(super) fn get(&self, index: u32) -> bool {
         self.words()

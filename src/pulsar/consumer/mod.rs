@@ -32,6 +32,7 @@ mod redelivery;
 mod spec;
 #[cfg(test)]
 mod tests;
+mod told;
 pub mod wire;
 
 use bytes::BytesMut;
@@ -457,9 +458,7 @@ impl Consumer {
         let is_waiting = self.held.first_waiting().is_some() || self.held.is_parking();
         tracker.chunks.expire(now.mono, is_waiting, &mut self.again);
         tracker.end_parts(now, &self.again);
-        if tracker.acks.deadline().is_some_and(|due| due <= now.mono) {
-            tracker.acks.flush(tracker.id, out);
-        }
+        tracker.acks.handle_timeout(now.mono, tracker.id, out);
         self.again.clear();
         tracker.rejections.take_due(now.mono, &mut self.again);
         tracker.chunks.take_returned(now.mono, &mut self.again);
@@ -513,7 +512,7 @@ impl Consumer {
     pub fn keeps_acks_only(&mut self) -> bool {
         self.held.clear();
         self.tracker.outstanding.clear();
-        self.tracker.spec.durable && self.tracker.acks.deadline().is_some()
+        self.tracker.spec.durable && self.tracker.acks.is_waiting()
     }
 
     /// The broker knows the consumer again, which wants nothing but to tell it what is acknowledged.

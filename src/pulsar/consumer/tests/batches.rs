@@ -20,6 +20,8 @@ fn acknowledgements_are_grouped_for_100_ms() {
     assert_eq!(bench.sent(), []);
     bench.pass(MS);
     assert_eq!(bench.sent(), [Sent::Ack(vec![(1, vec![]), (2, vec![])])]);
+    bench.pass(30_000 * MS);
+    assert_eq!(bench.sent(), []);
     assert_eq!(bench.consumer.next_deadline(), None);
     assert!(bench.ack(&id(3)));
     bench.consumer.flush_acks(&mut bench.out);

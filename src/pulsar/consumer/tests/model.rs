@@ -265,6 +265,8 @@ fn run(spec: &Spec, entries: Vec<Option<u32>>, keeps_ack_sets: bool, limit: usiz
         world.broker.permits > i64::from(QUEUE / 2),
         "no permit is lost"
     );
+    world.bench.pass(30_000 * MS);
+    assert_eq!(world.bench.sent(), []);
     assert_eq!(world.bench.consumer.next_deadline(), None);
 }
 

@@ -178,6 +178,8 @@ fn patience_ends_with_a_tick() {
     assert_eq!(bench.sent(), [Sent::Redeliver(vec![4])]);
     assert_eq!(bench.pass(1000 * MS), 1, "from its last delivery");
     assert_eq!(bench.sent(), [Sent::Redeliver(vec![3])]);
+    bench.pass(30_000 * MS);
+    assert_eq!(bench.sent(), []);
     assert_eq!(bench.consumer.next_deadline(), None);
 }
 
