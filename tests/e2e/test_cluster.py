@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 import uuid
+from collections import deque
 from contextlib import suppress
 from typing import Callable
 
@@ -304,24 +305,71 @@ class Load:
 
     def left(self, cluster: Cluster) -> dict[str, set[str]]:
         """Ends the sessions; what each subscription still has."""
-        found = {}
         self.publisher.close()
-        for kind, consumer in self.consumers.items():
+        for consumer in self.consumers.values():
             consumer.close()
-            until(lambda: not self._subscription(cluster, kind)["consumers"], 15, "the consumer stayed")
-            with self.service.consumer(self.topic, kind, subscriptionType="Shared") as other:
-                count = self._subscription(cluster, kind)["msgBacklog"]
-                found[kind] = {one["messageId"] for one in other.several(count)}
-        return found
-
-    def _subscription(self, cluster: Cluster, name: str) -> dict:
-        path = f"persistent/public/default/{self.topic}/stats?getPreciseBacklog=true"
-        return cluster.owner(self.topic).admin("GET", path)["subscriptions"][name]
+        return {kind: left(cluster, self.service, self.topic, kind) for kind in self.consumers}
 
     def check_acks_hold(self, cluster: Cluster) -> None:
         """What was acknowledged does not come again: Java loses acks that left shortly before a move."""
         if not self.service.is_java:
             assert self.left(cluster) == {kind: consumer.kept for kind, consumer in self.consumers.items()}
+
+
+class Slow(Worker):
+    """Has a topic's messages, and acknowledges one each 100 ms, so that none has company on its way."""
+
+    def __init__(self, service: Endpoints, topic: str) -> None:
+        self.service, self.topic = service, topic
+        self.waiting: deque[str] = deque()
+        self.acked: set[str] = set()
+        self.done = threading.Event()
+        client = service.consumer(topic, "slow", subscriptionType="Shared")
+        with service.producer(topic) as producer:
+            self.stored = {producer.publish(str(number))["messageId"] for number in range(600)}
+        super().__init__(client)
+        self.pump = threading.Thread(target=self._pump, daemon=True)
+        self.pump.start()
+
+    def take(self, message: dict) -> None:
+        if message["messageId"] not in self.acked and message["messageId"] not in self.waiting:
+            self.waiting.append(message["messageId"])
+
+    def _pump(self) -> None:
+        while not self.done.wait(0.1):
+            if self.waiting:
+                message_id = self.waiting.popleft()
+                self.acked.add(message_id)
+                self.client.ack({"messageId": message_id})
+
+    def more(self, count: int = 30) -> None:
+        """Returns when so many more are acknowledged, or all."""
+        wanted = min(len(self.acked) + count, len(self.stored))
+        until(lambda: self.problem or len(self.acked) >= wanted, COMES_BACK_SECONDS, "nothing is acknowledged")
+        self.check()
+
+    def check_acks_hold(self, cluster: Cluster) -> None:
+        """What was acknowledged does not come again, as with the load."""
+        until(lambda: subscription(cluster, self.topic, "slow")["consumers"], COMES_BACK_SECONDS, "it did not come back")
+        self.more()
+        self.done.set()
+        self.pump.join(10)
+        self.close()
+        if not self.service.is_java:
+            assert left(cluster, self.service, self.topic, "slow") == self.stored - self.acked
+
+
+def subscription(cluster: Cluster, topic: str, name: str) -> dict:
+    path = f"persistent/public/default/{topic}/stats?getPreciseBacklog=true"
+    return cluster.owner(topic).admin("GET", path)["subscriptions"][name]
+
+
+def left(cluster: Cluster, service: Endpoints, topic: str, name: str) -> set[str]:
+    """What a subscription still has once its sessions have ended."""
+    until(lambda: not subscription(cluster, topic, name)["consumers"], 15, "the consumer stayed")
+    with service.consumer(topic, name, subscriptionType="Shared") as other:
+        count = subscription(cluster, topic, name)["msgBacklog"]
+        return {one["messageId"] for one in other.several(count)}
 
 
 class PartitionedLoad:
@@ -513,8 +561,12 @@ def test_partitions_move_under_load(cluster, told, cpp, topic):
 def test_sessions_outlive_a_broker_that_is_stopped(cluster, told, cpp, topic):
     owner = cluster.leader()
     cluster.move(topic, owner)
+    cluster.move(f"{topic}-slow", owner)
     load = Load(told("all brokers"), topic)
+    slow = Slow(told("all brokers"), f"{topic}-slow")
+    slow.more()
     owner.terminate()
     load.check_nothing_is_lost(cpp)
     assert cluster.owner(topic) is cluster.other(owner)
+    slow.check_acks_hold(cluster)
     load.check_acks_hold(cluster)
