@@ -14,7 +14,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{
     command::{
-        Seal, Send, SendHead, metadata, pair_len, put_compression, put_properties as put_pairs,
+        Seal, Send, SendHead,
+        metadata::{self, pair_len, put_compression, put_properties as put_pairs},
         put_u32,
     },
     outbox::{FrameRef, Outbox, Segments},
