@@ -4,8 +4,8 @@
 //! white space, the url-safe alphabet, padding that is misplaced or too long. Clients of the Java service see the messages of its
 //! exceptions, so [`DecodeError`] says the same sentences; `tests/data/base64-jdk17.txt` holds the decoder's own answers.
 //!
-//! Whole groups of four go through `avx2` where the processor has it, and else through `base64-simd`. Both know neither optional padding
-//! nor loose bits, so the last group is done here.
+//! Padding is taken off first. The rest goes through `avx512` where the processor has it; else its whole groups of four go through `avx2`
+//! or, without that, `base64-simd`, and what is left behind them is decoded here.
 //! What this fast way declines is decoded again by `decode_scalar`, the plain form of the algorithm, which finds the error's place.
 //!
 //! Java decodes a `String`, turning it into Latin-1 first: `é` is one wrong character there, and two bytes of the UTF-8 text given here.
@@ -13,6 +13,8 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 
 use std::{fmt, mem::MaybeUninit};
 
@@ -62,37 +64,52 @@ impl std::error::Error for DecodeError {}
 /// How many bytes `src` decodes to, if it is valid: read off its length and the `=` at its end.
 #[must_use]
 pub fn decoded_len(src: &[u8]) -> usize {
-    let characters = match src {
-        [text @ .., b'=', b'='] | [text @ .., b'='] => text.len(),
-        text => text.len(),
-    };
-    characters / 4 * 3 + characters % 4 * 3 / 4
+    bytes_of(match src {
+        [text @ .., b'=', b'='] | [text @ .., b'='] | text => text,
+    })
 }
 
 /// Decodes `src` behind what `dst` holds, straight into its spare capacity; on error `dst` is left as it was.
 pub fn decode_append(src: &[u8], dst: &mut BytesMut) -> Result<(), DecodeError> {
-    let (head, tail) = split(src);
-    let head_len = head.len() / 4 * 3;
-    dst.reserve(head_len + 3);
-    let spare = dst.spare_capacity_mut();
-    if let Some(tail) = decode_group(tail)
-        && let Some(room) = spare.get_mut(..head_len)
-        && decode_groups(head, room)
+    let text = without_padding(src);
+    let len = bytes_of(text);
+    dst.reserve(len);
+    if let Some(room) = dst.spare_capacity_mut().get_mut(..len)
+        && decode_text(text, room)
     {
-        let filled = dst.len() + head_len;
+        let filled = dst.len() + len;
         #[allow(
             unsafe_code,
             reason = "zeroing the room first would be a second pass over every payload"
         )]
-        // SAFETY: the capacity was reserved above, and the decoder wrote all `head_len` bytes behind the old length.
+        // SAFETY: the capacity was reserved above, and the decoder wrote all `len` bytes behind the old length.
         unsafe {
             dst.set_len(filled);
         }
-        dst.extend_from_slice(tail.bytes());
         return Ok(());
     }
     dst.extend_from_slice(&decode_explaining(src)?);
     Ok(())
+}
+
+/// Decodes a text without padding; tells whether all of `room` was filled, which is as long as the text becomes.
+fn decode_text(text: &[u8], room: &mut [MaybeUninit<u8>]) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    if avx512::is_available() {
+        #[allow(unsafe_code, reason = "a call of what the processor may lack")]
+        // SAFETY: the processor has what is asked for.
+        return unsafe { avx512::decode(text, room) };
+    }
+    decode_by_groups(text, room)
+}
+
+/// [`decode_text`] where there are no wider vectors.
+fn decode_by_groups(text: &[u8], room: &mut [MaybeUninit<u8>]) -> bool {
+    let (groups, last) = text.split_at(text.len() / 4 * 4);
+    room.split_at_mut_checked(groups.len() / 4 * 3)
+        .is_some_and(|(place, last_place)| {
+            decode_groups(groups, place) && decode_last(last, last_place)
+        })
 }
 
 /// Decodes whole groups of four; tells whether all of `room` was filled.
@@ -109,17 +126,27 @@ fn decode_groups(src: &[u8], room: &mut [MaybeUninit<u8>]) -> bool {
         .is_ok_and(|decoded| decoded.len() == bytes)
 }
 
+/// Decodes the characters behind the last whole group: none, two or three. Tells whether all of `room` was filled.
+fn decode_last(group: &[u8], room: &mut [MaybeUninit<u8>]) -> bool {
+    let (values, bytes) = match *group {
+        [] => ([0; 3], 0),
+        [a, b] => ([sextet(a), sextet(b), 0], 1),
+        [a, b, c] => ([sextet(a), sextet(b), sextet(c)], 2),
+        _ => return false,
+    };
+    let [a, b, c] = values.map(u32::from);
+    let [_, first, second, _] = (a << 18 | b << 12 | c << 6).to_be_bytes();
+    for (place, byte) in room.iter_mut().zip([first, second]) {
+        place.write(byte);
+    }
+    room.len() == bytes && (a | b | c) & u32::from(NONE) == 0
+}
+
 /// Decodes `src` into a vector of its own.
 pub fn decode_vec(src: &[u8]) -> Result<Vec<u8>, DecodeError> {
-    let (head, tail) = split(src);
-    let mut decoded = Vec::with_capacity(src.len() / 4 * 3 + 3);
-    if let Some(tail) = decode_group(tail)
-        && STANDARD_NO_PAD.decode_append(head, &mut decoded).is_ok()
-    {
-        decoded.extend_from_slice(tail.bytes());
-        return Ok(decoded);
-    }
-    decode_explaining(src)
+    let mut decoded = BytesMut::new();
+    decode_append(src, &mut decoded)?;
+    Ok(decoded.into())
 }
 
 /// How many characters `n` bytes become, padding included.
@@ -158,65 +185,43 @@ fn encode_short(src: &[u8], dst: &mut Vec<u8>) {
     dst.extend_from_slice(&text[..encoded_len(src.len())]);
 }
 
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
 /// The four characters of three bytes.
 fn characters([a, b, c]: [u8; 3]) -> [u8; 4] {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let bits = u32::from_be_bytes([0, a, b, c]);
     [18, 12, 6, 0].map(|shift| ALPHABET[(bits >> shift & 63) as usize])
 }
 
-/// Parts whole groups of four from the last group, which alone may be short or padded.
-fn split(src: &[u8]) -> (&[u8], &[u8]) {
-    let groups = src.len().saturating_sub(1) / 4;
-    src.split_at(groups * 4)
-}
-
-/// The bytes of one group: at most three.
-struct Group {
-    bytes: [u8; 3],
-    len: usize,
-}
-
-impl Group {
-    fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-}
-
-/// Decodes a last group of up to four characters, if it is one that Java takes.
-fn decode_group(group: &[u8]) -> Option<Group> {
-    let text = match group {
-        [text @ .., b'=', b'='] if text.len() == 2 => text,
-        [text @ .., b'='] if text.len() == 3 => text,
+/// The text before its padding, if that is as it should be; any other `=` is no character of the alphabet.
+fn without_padding(src: &[u8]) -> &[u8] {
+    match src {
+        [text @ .., b'=', b'='] | [text @ .., b'='] if src.len() % 4 == 0 => text,
         text => text,
-    };
-    let mut bits = 0;
-    for (i, &byte) in text.iter().enumerate() {
-        bits |= sextet(byte)? << (26 - 6 * i);
     }
-    let len = match text.len() {
-        0 => 0,
-        n @ 2..=4 => n - 1,
-        _ => return None,
-    };
-    let [a, b, c, _] = u32::to_be_bytes(bits);
-    Some(Group {
-        bytes: [a, b, c],
-        len,
-    })
 }
 
-/// The value of a character of the alphabet.
-fn sextet(byte: u8) -> Option<u32> {
-    let value = match byte {
-        b'A'..=b'Z' => byte - b'A',
-        b'a'..=b'z' => byte - b'a' + 26,
-        b'0'..=b'9' => byte - b'0' + 52,
-        b'+' => 62,
-        b'/' => 63,
-        _ => return None,
-    };
-    Some(u32::from(value))
+/// How many bytes a text without padding becomes.
+const fn bytes_of(text: &[u8]) -> usize {
+    text.len() / 4 * 3 + text.len() % 4 * 3 / 4
+}
+
+/// What is no character of the alphabet. No value has its bit.
+const NONE: u8 = 0x80;
+
+/// The value of each character of the alphabet.
+static SEXTETS: [u8; 256] = {
+    let mut values = [NONE; 256];
+    let mut value = 0;
+    while value < ALPHABET.len() {
+        values[ALPHABET[value] as usize] = value.to_le_bytes()[0];
+        value += 1;
+    }
+    values
+};
+
+fn sextet(byte: u8) -> u8 {
+    SEXTETS[usize::from(byte)]
 }
 
 /// The slow way, over the characters that Java would see.
@@ -242,8 +247,8 @@ fn decode_scalar(src: &[u8]) -> Result<Vec<u8>, DecodeError> {
     while let Some(&byte) = src.get(at) {
         at += 1;
         match sextet(byte) {
-            Some(value) => bits = bits << 6 | value,
-            None if byte == b'=' => {
+            value @ ..NONE => bits = bits << 6 | u32::from(value),
+            _ if byte == b'=' => {
                 let second_missing = held == 2 && src.get(at) != Some(&b'=');
                 if held == 0 || second_missing {
                     return Err(DecodeError::WrongEnding);
@@ -251,7 +256,7 @@ fn decode_scalar(src: &[u8]) -> Result<Vec<u8>, DecodeError> {
                 at += usize::from(held == 2);
                 break;
             }
-            None => return Err(DecodeError::IllegalCharacter(byte.cast_signed())),
+            _ => return Err(DecodeError::IllegalCharacter(byte.cast_signed())),
         }
         held += 1;
         if held == 4 {
@@ -351,7 +356,45 @@ mod tests {
         }
     }
 
+    /// Every way that this processor has.
+    fn ways(text: &[u8]) -> Vec<Option<Vec<u8>>> {
+        let mut room = vec![MaybeUninit::new(0xee); bytes_of(text)];
+        let bytes = |done: bool, room: &[MaybeUninit<u8>]| {
+            #[allow(unsafe_code, reason = "all of it was written when it was made")]
+            // SAFETY: see above.
+            done.then(|| {
+                room.iter()
+                    .map(|byte| unsafe { byte.assume_init() })
+                    .collect()
+            })
+        };
+        let mut ways = Vec::new();
+        #[cfg(target_arch = "x86_64")]
+        if avx512::is_available() {
+            #[allow(unsafe_code, reason = "a call of what the processor may lack")]
+            // SAFETY: the processor has what is asked for.
+            let done = unsafe { avx512::decode(text, &mut room) };
+            ways.push(bytes(done, &room));
+            room.fill(MaybeUninit::new(0xee));
+        }
+        let done = decode_by_groups(text, &mut room);
+        ways.push(bytes(done, &room));
+        ways
+    }
+
     proptest! {
+        #[test]
+        fn every_way_equals_the_scalar_twin(
+            text in prop_oneof!["[A-Za-z0-9+/]{0,300}", "[A-Za-z0-9+/]{0,130}[=_ é]?[A-Za-z0-9+/]{0,130}"]
+        ) {
+            let twin = decode_explaining(text.as_bytes()).ok();
+            // Padding is taken off before.
+            prop_assume!(!text.ends_with('='));
+            for way in ways(text.as_bytes()) {
+                prop_assert_eq!(&way, &twin);
+            }
+        }
+
         #[test]
         fn decodes_what_it_encodes(bytes: Vec<u8>, padded: bool) {
             let mut text = b"x".to_vec();

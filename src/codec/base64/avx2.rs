@@ -22,31 +22,42 @@ const STEP: usize = 32;
 /// Bytes that they become.
 const STEP_BYTES: usize = STEP / 4 * 3;
 
-/// Decodes `src`, whole groups of four, to the front of `dst`. Tells whether it could: then `src.len() / 4 * 3` bytes are
-/// written. What `dst` holds else means nothing.
+/// Decodes `src`, whole groups of four, to `dst`. Tells whether it could: then all of `dst` is written.
 #[target_feature(enable = "avx2")]
 pub(super) fn decode(src: &[u8], dst: &mut [MaybeUninit<u8>]) -> bool {
-    let (steps, rest) = src.as_chunks::<STEP>();
-    let Some((places, rest_place)) = dst.split_at_mut_checked(steps.len() * STEP_BYTES) else {
+    if src.len() % 4 != 0 || dst.len() != src.len() / 4 * 3 {
         return false;
-    };
-    let (places, _) = places.as_chunks_mut::<STEP_BYTES>();
+    }
+    let (steps, rest) = src.as_chunks::<STEP>();
+    let (places, _) = dst.as_chunks_mut::<STEP_BYTES>();
     let mut wrong = _mm256_setzero_si256();
     for (characters, place) in steps.iter().zip(places) {
         wrong = _mm256_or_si256(wrong, decode_step(characters, place));
     }
     if !rest.is_empty() {
-        let mut characters = [b'A'; STEP];
-        let mut bytes = [MaybeUninit::new(0); STEP_BYTES];
-        let len = rest.len() / 4 * 3;
-        let Some(place) = rest_place.get_mut(..len) else {
-            return false;
+        let step = match (src.last_chunk(), dst.last_chunk_mut()) {
+            // Some of it is done once more.
+            (Some(characters), Some(place)) => decode_step(characters, place),
+            _ => decode_short(rest, dst),
         };
-        characters[..rest.len()].copy_from_slice(rest);
-        wrong = _mm256_or_si256(wrong, decode_step(&characters, &mut bytes));
-        place.copy_from_slice(&bytes[..len]);
+        wrong = _mm256_or_si256(wrong, step);
     }
     _mm256_testz_si256(wrong, wrong) == 1
+}
+
+/// Less than a step, that is.
+#[target_feature(enable = "avx2")]
+fn decode_short(src: &[u8], dst: &mut [MaybeUninit<u8>]) -> __m256i {
+    let mut characters = [b'A'; STEP];
+    let mut bytes = [MaybeUninit::new(0); STEP_BYTES];
+    for (place, character) in characters.iter_mut().zip(src) {
+        *place = *character;
+    }
+    let wrong = decode_step(&characters, &mut bytes);
+    for (place, byte) in dst.iter_mut().zip(bytes) {
+        *place = byte;
+    }
+    wrong
 }
 
 /// Writes all bytes of `place`; what it answers is zero if all characters are of the alphabet.
