@@ -7,8 +7,9 @@
 /// Bytes copied before they are unmasked: small enough that the second pass finds them in the first-level cache.
 const BLOCK: usize = 4096;
 
-/// Xors `buf` with `key` in place; `key[0]` meets the first byte.
-pub fn mask(buf: &mut [u8], key: [u8; 4]) {
+/// Xors `buf` with `key` in place; `key[0]` meets the first byte. Tells whether what came out is ASCII, which costs next to
+/// nothing on the way.
+pub fn mask(buf: &mut [u8], key: [u8; 4]) -> bool {
     #[cfg(target_arch = "x86_64")]
     if buf.len() >= LONG && std::arch::is_x86_feature_detected!("avx2") {
         #[allow(
@@ -18,7 +19,7 @@ pub fn mask(buf: &mut [u8], key: [u8; 4]) {
         // SAFETY: the processor has AVX2.
         return unsafe { mask_avx2(buf, key) };
     }
-    mask_with_any(buf, key);
+    mask_with_any(buf, key)
 }
 
 /// From this length on, wider vectors are worth asking whether they are there.
@@ -27,21 +28,26 @@ const LONG: usize = 256;
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-fn mask_avx2(buf: &mut [u8], key: [u8; 4]) {
-    mask_with_any(buf, key);
+fn mask_avx2(buf: &mut [u8], key: [u8; 4]) -> bool {
+    mask_with_any(buf, key)
 }
 
 #[inline(always)]
-fn mask_with_any(buf: &mut [u8], key: [u8; 4]) {
+fn mask_with_any(buf: &mut [u8], key: [u8; 4]) -> bool {
     let [a, b, c, d] = key;
     let word = u64::from_ne_bytes([a, b, c, d, a, b, c, d]);
     let (words, rest) = buf.as_chunks_mut::<8>();
+    let mut seen = 0;
     for chunk in words {
-        *chunk = (u64::from_ne_bytes(*chunk) ^ word).to_ne_bytes();
+        let bytes = u64::from_ne_bytes(*chunk) ^ word;
+        seen |= bytes;
+        *chunk = bytes.to_ne_bytes();
     }
     for (byte, key) in rest.iter_mut().zip(word.to_ne_bytes()) {
         *byte ^= key;
+        seen |= u64::from(*byte);
     }
+    seen & u64::from_ne_bytes([0x80; 8]) == 0
 }
 
 /// Appends `src`, xored with `key`, to `dst`.
@@ -100,6 +106,21 @@ mod tests {
                 let mut appended = bytes[..start].to_vec();
                 mask_append(&mut appended, &bytes[start..start + len], KEY);
                 assert_eq!(appended, expected[..start + len]);
+            }
+        }
+    }
+
+    #[test]
+    fn sees_every_byte_that_is_not_ascii() {
+        for len in [0, 1, 7, 8, 100, 300] {
+            let mut text = vec![b'a'; len];
+            mask_by_bytes(&mut text, KEY);
+            assert!(mask(&mut text, KEY), "length {len}");
+            for at in 0..len {
+                let mut text = vec![b'a'; len];
+                text[at] = 0x80;
+                mask_by_bytes(&mut text, KEY);
+                assert!(!mask(&mut text, KEY), "at {at} of {len}");
             }
         }
     }

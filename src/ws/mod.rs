@@ -417,8 +417,10 @@ impl WebSocket {
     ) -> Result<Found<'b>, Violation> {
         if frame.untouched && input.remaining() >= frame.left_bytes {
             let text = input.take(frame.left_bytes);
-            mask(text, frame.key);
-            utf8::check(text).map_err(Violation::not_utf8)?;
+            let is_ascii = mask(text, frame.key);
+            if !is_ascii {
+                utf8::check(text).map_err(Violation::not_utf8)?;
+            }
             return Ok(Found::TextInPlace(text));
         }
         let chunk = input.take(frame.left_bytes);
