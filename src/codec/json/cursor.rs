@@ -8,9 +8,9 @@ const MAX_DEPTH: usize = 1000;
 /// Digits of a number, those of its exponent included.
 pub(super) const MAX_NUMBER_LEN: usize = 1000;
 /// Characters of a member's name.
-const MAX_NAME_LEN: usize = 50_000;
+pub(super) const MAX_NAME_LEN: usize = 50_000;
 /// Characters of a string.
-const MAX_STRING_LEN: usize = 20_000_000;
+pub(super) const MAX_STRING_LEN: usize = 20_000_000;
 /// Bytes of an unrecognized token that an error repeats.
 const MAX_TOKEN_SHOWN: usize = 256;
 
@@ -32,6 +32,12 @@ impl<'a> Cursor<'a> {
 
     pub(super) fn at(&self) -> usize {
         self.at
+    }
+
+    /// Goes to where `rest`, an end of the message, begins.
+    #[inline(always)]
+    pub(super) fn go_to(&mut self, rest: &'a [u8]) {
+        self.at = self.input.len() - rest.len();
     }
 
     /// Goes over the byte that [`skip_space`](Self::skip_space) has just shown.
@@ -127,7 +133,7 @@ impl<'a> Cursor<'a> {
     }
 
     #[inline(always)]
-    fn rest(&self) -> &'a [u8] {
+    pub(super) fn rest(&self) -> &'a [u8] {
         self.input.get(self.at..).unwrap_or_default()
     }
 

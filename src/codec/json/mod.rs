@@ -23,6 +23,7 @@
 //! | module | what |
 //! |---|---|
 //! | `cursor` | tokens, limits, and the walk over nested values |
+//! | `plain` | a short way over members that are strings without escapes |
 //! | [`Text`] | a string between its quotes, and its unescaping |
 //! | [`coerce`] | what a value means where a string, a number or a boolean is expected |
 //! | [`JsonError`] | our own sentences, ending in line and column |
@@ -31,6 +32,7 @@
 pub mod coerce;
 mod cursor;
 mod error;
+mod plain;
 mod scan;
 mod text;
 mod write;

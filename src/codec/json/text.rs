@@ -16,6 +16,11 @@ impl<'a> Text<'a> {
         Self { raw, escaped }
     }
 
+    /// What stands between the quotes.
+    pub(super) fn raw(&self) -> &'a [u8] {
+        self.raw
+    }
+
     /// The string itself, unless it has escapes or is no UTF-8: then [`unescape_append`](Self::unescape_append) makes text of it.
     #[must_use]
     pub fn plain(&self) -> Option<&'a str> {

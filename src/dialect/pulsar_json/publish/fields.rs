@@ -36,70 +36,84 @@ impl<'a> Fields<'a> {
             return Ok(None);
         };
         let mut fields = Self::default();
-        while let Some((name, value)) = members.next()? {
+        loop {
             // What nearly every message has.
-            if let (Some(plain), Value::String(text)) = (name.plain_bytes(), value) {
-                let place = match plain {
-                    b"payload" => Some(&mut fields.payload),
-                    b"context" => Some(&mut fields.context),
-                    b"key" => Some(&mut fields.key),
-                    _ => None,
-                };
-                if let Some(place) = place {
-                    *place = Some(text);
-                    continue;
+            while let Some((name, text)) = members.next_plain() {
+                match name {
+                    b"payload" => fields.payload = Some(text),
+                    b"context" => fields.context = Some(text),
+                    b"key" => fields.key = Some(text),
+                    name => {
+                        let value = Value::String(text);
+                        fields.take(&members, name, &value, properties, clusters)?;
+                    }
                 }
             }
+            if read_plain_properties(&mut members, properties) {
+                continue;
+            }
+            let Some((name, value)) = members.next()? else {
+                return Ok(Some(fields));
+            };
             let name = match name.plain_bytes() {
                 Some(plain) => Cow::Borrowed(plain),
                 None => Cow::Owned(name.to_cow().into_owned().into_bytes()),
             };
-            let taken = match &*name {
-                b"payload" => as_string(&value).map(|text| fields.payload = text),
-                b"context" => as_string(&value).map(|text| fields.context = text),
-                b"key" => as_string(&value).map(|text| fields.key = text),
-                b"eventTime" => as_string(&value).map(|text| fields.event_time = text),
-                b"deliverAt" => as_long(&value).map(|ms| fields.deliver_at_ms = ms),
-                b"deliverAfterMs" => as_long(&value).map(|ms| fields.deliver_after_ms = ms),
-                b"encryptionParam" => as_string(&value).map(|text| fields.encryption_param = text),
-                b"compressionType" => {
-                    as_compression(&value).map(|compression| fields.compression = compression)
-                }
-                b"uncompressedMessageSize" => {
-                    as_int(&value).map(|size| fields.uncompressed_size = size)
-                }
-                b"properties" => match value {
-                    Value::Object(object) => {
-                        properties.clear();
-                        read_properties(object.reader(), properties)?;
-                        Ok(())
-                    }
-                    Value::Null => {
-                        properties.clear();
-                        Ok(())
-                    }
-                    _ => Err(CoerceError::new("an object of strings", &value)),
-                },
-                b"replicationClusters" => match value {
-                    Value::Array(array) => {
-                        clusters.clear();
-                        let mut elements = array.reader();
-                        while let Some(element) = elements.next()? {
-                            push(clusters, &element).map_err(|error| elements.refuse(error))?;
-                        }
-                        Ok(())
-                    }
-                    Value::Null => {
-                        clusters.clear();
-                        Ok(())
-                    }
-                    _ => Err(CoerceError::new("an array of strings", &value)),
-                },
-                name => check_ignored(name, &value),
-            };
-            taken.map_err(|error| members.refuse(error))?;
+            fields.take(&members, &name, &value, properties, clusters)?;
         }
-        Ok(Some(fields))
+    }
+
+    /// Takes one field.
+    fn take(
+        &mut self,
+        members: &ObjectReader<'a>,
+        name: &[u8],
+        value: &Value<'a>,
+        properties: &mut StringList,
+        clusters: &mut StringList,
+    ) -> Result<(), JsonError> {
+        let taken = match name {
+            b"payload" => as_string(value).map(|text| self.payload = text),
+            b"context" => as_string(value).map(|text| self.context = text),
+            b"key" => as_string(value).map(|text| self.key = text),
+            b"eventTime" => as_string(value).map(|text| self.event_time = text),
+            b"deliverAt" => as_long(value).map(|ms| self.deliver_at_ms = ms),
+            b"deliverAfterMs" => as_long(value).map(|ms| self.deliver_after_ms = ms),
+            b"encryptionParam" => as_string(value).map(|text| self.encryption_param = text),
+            b"compressionType" => {
+                as_compression(value).map(|compression| self.compression = compression)
+            }
+            b"uncompressedMessageSize" => as_int(value).map(|size| self.uncompressed_size = size),
+            b"properties" => match value {
+                Value::Object(object) => {
+                    properties.clear();
+                    read_properties(object.reader(), properties)?;
+                    Ok(())
+                }
+                Value::Null => {
+                    properties.clear();
+                    Ok(())
+                }
+                _ => Err(CoerceError::new("an object of strings", value)),
+            },
+            b"replicationClusters" => match value {
+                Value::Array(array) => {
+                    clusters.clear();
+                    let mut elements = array.reader();
+                    while let Some(element) = elements.next()? {
+                        push(clusters, &element).map_err(|error| elements.refuse(error))?;
+                    }
+                    Ok(())
+                }
+                Value::Null => {
+                    clusters.clear();
+                    Ok(())
+                }
+                _ => Err(CoerceError::new("an array of strings", value)),
+            },
+            name => check_ignored(name, value),
+        };
+        taken.map_err(|error| members.refuse(error))
     }
 
     /// The delay goes before the time; neither counts unless it is positive.
@@ -153,6 +167,22 @@ fn as_compression(value: &Value<'_>) -> Result<Option<Compression>, CoerceError>
         },
         _ => Err(CoerceError::new("a compression type", value)),
     }
+}
+
+/// Reads properties that need no second look. What it declines is read again from its beginning.
+fn read_plain_properties(members: &mut ObjectReader<'_>, properties: &mut StringList) -> bool {
+    let mut is_begun = false;
+    let is_read = members.next_plain_object(b"properties", |name, text| {
+        if !std::mem::replace(&mut is_begun, true) {
+            properties.clear();
+        }
+        properties.push_with(|out| out.extend_from_slice(name));
+        properties.push_with(|out| out.extend_from_slice(text));
+    });
+    if is_read && !is_begun {
+        properties.clear();
+    }
+    is_read
 }
 
 fn read_properties(
