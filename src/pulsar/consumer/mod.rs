@@ -19,11 +19,13 @@
 //! messages the client can't acknowledge any more.
 
 mod acks;
+mod arrive;
 mod bits;
 mod chunks;
 mod dead_letter;
 mod deliver;
 mod entry;
+mod join;
 mod load;
 mod outstanding;
 mod parked;
@@ -33,6 +35,7 @@ mod spec;
 #[cfg(test)]
 mod tests;
 mod told;
+mod tracker;
 pub mod wire;
 
 use bytes::BytesMut;
@@ -43,13 +46,13 @@ use self::{
     bits::Bits,
     chunks::Chunks,
     dead_letter::DeadLetters,
-    deliver::Tracker,
     entry::{Held, delivery},
     load::{HeldBytes, Load},
     outstanding::{Known, Outstanding, Tell},
     permits::Permits,
     redelivery::{Left, Patience, Rejections},
     spec::Position,
+    tracker::Tracker,
     wire::{put_error_ack, put_flow, put_redeliver, put_redeliver_all},
 };
 pub use self::{
