@@ -15,11 +15,15 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod encode;
 
 use std::{fmt, mem::MaybeUninit};
 
 use base64_simd::{AsOut, STANDARD, STANDARD_NO_PAD};
 use bytes::BytesMut;
+
+use self::encode::ALPHABET;
+pub use self::encode::{encode_append, encoded_len};
 
 /// Why a text is not base64; displays the message of the exception that `java.util.Base64.Decoder` throws.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,50 +151,6 @@ pub fn decode_vec(src: &[u8]) -> Result<Vec<u8>, DecodeError> {
     let mut decoded = BytesMut::new();
     decode_append(src, &mut decoded)?;
     Ok(decoded.into())
-}
-
-/// How many characters `n` bytes become, padding included.
-#[must_use]
-pub const fn encoded_len(n: usize) -> usize {
-    n.div_ceil(3) * 4
-}
-
-/// Appends `src` to `dst` as padded base64.
-pub fn encode_append(src: &[u8], dst: &mut Vec<u8>) {
-    if src.len() <= SHORT_BYTES_MAX {
-        return encode_short(src, dst);
-    }
-    dst.reserve(encoded_len(src.len()));
-    STANDARD.encode_append(src, dst);
-}
-
-/// Below this length, finding the right vector instructions costs more than they save: message ids.
-const SHORT_BYTES_MAX: usize = 24;
-
-/// [`encode_append`] for what is short.
-fn encode_short(src: &[u8], dst: &mut Vec<u8>) {
-    let mut text = [b'='; encoded_len(SHORT_BYTES_MAX)];
-    let (places, _) = text.as_chunks_mut::<4>();
-    let (groups, rest) = src.as_chunks::<3>();
-    for (place, group) in places.iter_mut().zip(groups) {
-        *place = characters(*group);
-    }
-    if let Some(place) = places.get_mut(groups.len()) {
-        match *rest {
-            [a] => place[..2].copy_from_slice(&characters([a, 0, 0])[..2]),
-            [a, b] => place[..3].copy_from_slice(&characters([a, b, 0])[..3]),
-            _ => {}
-        }
-    }
-    dst.extend_from_slice(&text[..encoded_len(src.len())]);
-}
-
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-/// The four characters of three bytes.
-fn characters([a, b, c]: [u8; 3]) -> [u8; 4] {
-    let bits = u32::from_be_bytes([0, a, b, c]);
-    [18, 12, 6, 0].map(|shift| ALPHABET[(bits >> shift & 63) as usize])
 }
 
 /// The text before its padding, if that is as it should be; any other `=` is no character of the alphabet.
