@@ -5,6 +5,7 @@ use bytes::BytesMut;
 use tracing::warn;
 
 use super::{
+    Consumer,
     bits::Bits,
     entry::{Cursor, Found, Shape},
     outstanding::Known,
@@ -14,6 +15,13 @@ use super::{
     wire::{MessageCommand, Metadata, Single, ValidationError},
 };
 use crate::{pulsar::message_id::EntryId, timer::Now};
+
+impl Consumer {
+    /// Whether there are held entries, maybe without a message that is left.
+    pub(in crate::pulsar) fn has_held(&self) -> bool {
+        self.held.front().is_some()
+    }
+}
 
 impl Tracker {
     /// The next message of an entry that the client may have; the cursor stands behind it, and it

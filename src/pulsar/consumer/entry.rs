@@ -142,7 +142,7 @@ pub(super) fn delivery<'a>(
     let (properties, key, content, null_value, event_time) = match found {
         Found::Plain => (
             Properties {
-                encoded: metadata.get(common.properties..).unwrap_or_default(),
+                encoded: metadata.get(common.properties.clone()).unwrap_or_default(),
                 next: next_metadata_property,
             },
             common.key.clone().and_then(|key| metadata.get(key)),
@@ -156,7 +156,7 @@ pub(super) fn delivery<'a>(
             let slice = |range: Range<usize>| payload.get(range);
             (
                 Properties {
-                    encoded: slice(single.properties..single.metadata.end).unwrap_or_default(),
+                    encoded: slice(single.properties.clone()).unwrap_or_default(),
                     next: next_single_property,
                 },
                 single.key.clone().and_then(slice),

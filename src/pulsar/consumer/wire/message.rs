@@ -2,9 +2,12 @@
 
 use super::low_u32;
 use crate::{
-    codec::protobuf::{Field, Reader},
+    codec::protobuf::{Field, Reader, take_short_bytes, take_uint},
     pulsar::{consumer::bits::Bits, message_id::EntryId},
 };
+
+/// The partition of a message whose topic has none.
+const NO_PARTITION: [u8; 11] = *b"\x18\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01";
 
 /// A `CommandMessage`: which entry comes with it, and what the broker says about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +29,37 @@ impl<'a> MessageCommand<'a> {
     /// Reads the sub-message of a MESSAGE command; `None` if it is not one.
     #[must_use]
     pub fn decode(encoded: &'a [u8]) -> Option<Self> {
+        Self::decode_usual(encoded).or_else(|| Self::decode_any(encoded))
+    }
+
+    /// As brokers write it: everything in order, and no ack set.
+    fn decode_usual(encoded: &'a [u8]) -> Option<Self> {
+        let mut rest = encoded;
+        let consumer_id = take_uint(&mut rest, 1)?;
+        let mut id = take_short_bytes(&mut rest, 2)?;
+        let entry = EntryId {
+            ledger: take_uint(&mut id, 1)?,
+            entry: take_uint(&mut id, 2)?,
+        };
+        if id != NO_PARTITION {
+            take_uint(&mut id, 3);
+            if !id.is_empty() {
+                return None;
+            }
+        }
+        let redelivery_count = take_uint(&mut rest, 3).map_or(0, low_u32);
+        let consumer_epoch = take_uint(&mut rest, 5);
+        rest.is_empty().then_some(Self {
+            consumer_id,
+            entry,
+            redelivery_count,
+            consumer_epoch,
+            encoded,
+            has_ack_set: false,
+        })
+    }
+
+    fn decode_any(encoded: &'a [u8]) -> Option<Self> {
         let (mut consumer_id, mut entry) = (None, None);
         let (mut redelivery_count, mut consumer_epoch, mut has_ack_set) = (0, None, false);
         let mut fields = Reader::new(encoded);
@@ -123,6 +157,7 @@ fn decode_entry(id: &[u8]) -> Option<EntryId> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::protobuf::{put_bytes, put_uint};
     use proptest::prelude::*;
 
     #[test]
@@ -157,6 +192,38 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_short_way_reads_what_the_long_one_reads(
+            (consumer_id, ledger, number) in any::<(u64, u64, u64)>(),
+            partition in prop::option::of(-1i64..5),
+            (redelivered, epoch) in any::<(Option<u64>, Option<u64>)>(),
+            extra in prop::option::of((1u32..9, any::<u64>())),
+        ) {
+            let mut id = Vec::new();
+            put_uint(&mut id, 1, ledger);
+            put_uint(&mut id, 2, number);
+            if let Some(partition) = partition {
+                put_uint(&mut id, 3, partition.cast_unsigned());
+            }
+            let mut encoded = Vec::new();
+            put_uint(&mut encoded, 1, consumer_id);
+            put_bytes(&mut encoded, 2, &id);
+            for (field, value) in [(3, redelivered), (5, epoch)] {
+                if let Some(value) = value {
+                    put_uint(&mut encoded, field, value);
+                }
+            }
+            let usual = MessageCommand::decode_usual(&encoded);
+            prop_assert!(usual.is_some());
+            prop_assert_eq!(usual, MessageCommand::decode_any(&encoded));
+            if let Some((field, value)) = extra {
+                put_uint(&mut encoded, field, value);
+            }
+            if let Some(usual) = MessageCommand::decode_usual(&encoded) {
+                prop_assert_eq!(Some(usual), MessageCommand::decode_any(&encoded));
+            }
+        }
+
         #[test]
         fn any_bytes_are_answered(bytes: Vec<u8>) {
             if let Some(command) = MessageCommand::decode(&bytes) {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::low_u32;
 use crate::{
-    codec::protobuf::{Field, Reader},
+    codec::protobuf::{Field, Reader, take_short_bytes, take_uint},
     pulsar::{
         message_id::{EntryId, natural},
         payload::Compression,
@@ -15,8 +15,8 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::pulsar::consumer) struct Metadata {
     pub(in crate::pulsar::consumer) publish_time_ms: u64,
-    /// Where in the metadata the first property begins; its end if there is none.
-    pub(in crate::pulsar::consumer) properties: usize,
+    /// From the first property to the last one, within the metadata.
+    pub(in crate::pulsar::consumer) properties: Range<usize>,
     /// Within the metadata.
     pub(in crate::pulsar::consumer) key: Option<Range<usize>>,
     /// `None` for a codec this build does not know.
@@ -52,10 +52,15 @@ pub(in crate::pulsar::consumer) struct ChunkOf {
 impl Metadata {
     /// `None` if the bytes are no metadata.
     pub(in crate::pulsar::consumer) fn decode(encoded: &[u8]) -> Option<Self> {
-        let mut publish_time_ms = None;
+        // All producers begin with their name, a sequence id and the time.
+        let mut rest = encoded;
+        take_short_bytes(&mut rest, 1);
+        take_uint(&mut rest, 2);
+        let mut publish_time_ms = take_uint(&mut rest, 3);
+        let head = encoded.len() - rest.len();
         let mut metadata = Self {
             publish_time_ms: 0,
-            properties: encoded.len(),
+            properties: 0..0,
             key: None,
             compression: Some(Compression::None),
             uncompressed_size: 0,
@@ -67,13 +72,14 @@ impl Metadata {
             null_value: false,
         };
         let mut chunk = ChunkOf::default();
-        let mut fields = Reader::new(encoded);
-        let mut begin = 0;
+        let mut fields = Reader::new(rest);
+        let mut begin = head;
         while let Some((number, field)) = fields.next().ok()? {
+            let end = head + fields.position();
             match (number, field) {
                 (3, Field::Varint(value)) => publish_time_ms = Some(value),
-                (4, Field::Bytes(_)) => metadata.properties = metadata.properties.min(begin),
-                (6, Field::Bytes(key)) => metadata.key = Some(range_before(&fields, key)),
+                (4, Field::Bytes(_)) => widen(&mut metadata.properties, begin..end),
+                (6, Field::Bytes(key)) => metadata.key = Some(end - key.len()..end),
                 (8, Field::Varint(value)) => metadata.compression = Compression::from_wire(value),
                 (9, Field::Varint(value)) => metadata.uncompressed_size = low_u32(value),
                 (11, Field::Varint(value)) => {
@@ -82,7 +88,7 @@ impl Metadata {
                 (12, Field::Varint(value)) => metadata.event_time = Some(value),
                 (13, _) => metadata.encrypted = true,
                 (25, Field::Varint(value)) => metadata.null_value = value != 0,
-                (26, Field::Bytes(uuid)) => chunk.uuid = range_before(&fields, uuid),
+                (26, Field::Bytes(uuid)) => chunk.uuid = end - uuid.len()..end,
                 (27, Field::Varint(value)) => chunk.count = natural(value).unwrap_or(0),
                 (28, Field::Varint(value)) => {
                     chunk.bytes = natural(value).map_or(usize::MAX, |bytes| bytes as usize);
@@ -90,7 +96,7 @@ impl Metadata {
                 (29, Field::Varint(value)) => chunk.index = natural(value).unwrap_or(u32::MAX),
                 _ => {}
             }
-            begin = fields.position();
+            begin = end;
         }
         if chunk.count > 1 {
             metadata.chunk = Some(Box::new(chunk));
@@ -105,8 +111,8 @@ impl Metadata {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::pulsar::consumer) struct Single {
     pub(in crate::pulsar::consumer) metadata: Range<usize>,
-    /// Where the first property begins; the end of the metadata if there is none.
-    pub(in crate::pulsar::consumer) properties: usize,
+    /// From the first property to the last one.
+    pub(in crate::pulsar::consumer) properties: Range<usize>,
     pub(in crate::pulsar::consumer) key: Option<Range<usize>>,
     pub(in crate::pulsar::consumer) payload: Range<usize>,
     pub(in crate::pulsar::consumer) event_time: Option<u64>,
@@ -124,7 +130,7 @@ impl Single {
         let mut payload_size = None;
         let mut single = Self {
             metadata: begin..begin + size,
-            properties: begin + size,
+            properties: 0..0,
             key: None,
             payload: 0..0,
             event_time: None,
@@ -132,21 +138,19 @@ impl Single {
             compacted_out: false,
         };
         let mut fields = Reader::new(encoded);
-        let mut before = 0;
+        let mut before = begin;
         while let Some((number, field)) = fields.next().ok()? {
+            let end = begin + fields.position();
             match (number, field) {
-                (1, Field::Bytes(_)) => single.properties = single.properties.min(begin + before),
-                (2, Field::Bytes(key)) => {
-                    let key = range_before(&fields, key);
-                    single.key = Some(begin + key.start..begin + key.end);
-                }
+                (1, Field::Bytes(_)) => widen(&mut single.properties, before..end),
+                (2, Field::Bytes(key)) => single.key = Some(end - key.len()..end),
                 (3, Field::Varint(value)) => payload_size = natural(value),
                 (4, Field::Varint(value)) => single.compacted_out = value != 0,
                 (5, Field::Varint(value)) => single.event_time = Some(value),
                 (9, Field::Varint(value)) => single.null_value = Some(value != 0),
                 _ => {}
             }
-            before = fields.position();
+            before = end;
         }
         let payload_size = usize::try_from(payload_size?).ok()?;
         if payload_size > rest.len() {
@@ -191,10 +195,12 @@ impl<'a> KeyKind<'a> {
     }
 }
 
-/// Where the bytes field that was just read lies in its message.
-fn range_before(fields: &Reader<'_>, bytes: &[u8]) -> Range<usize> {
-    let end = fields.position();
-    end - bytes.len()..end
+/// Takes in what lies behind.
+const fn widen(range: &mut Range<usize>, more: Range<usize>) {
+    if range.start == range.end {
+        range.start = more.start;
+    }
+    range.end = more.end;
 }
 
 #[cfg(test)]
