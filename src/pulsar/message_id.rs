@@ -7,7 +7,7 @@
 use bytes::BufMut;
 
 use crate::{
-    codec::protobuf::{Field, Reader, put_bytes_header, put_uint, uint_len},
+    codec::protobuf::{Field, Reader, put_bytes_header, put_uint, take_uint, uint_len},
     session::{BadMessageId, MessageId},
 };
 
@@ -42,6 +42,29 @@ impl PulsarId {
     /// # Errors
     /// The bytes are no `MessageIdData`, or lack one of the two.
     pub fn decode(bytes: &[u8]) -> Result<Self, BadMessageId> {
+        Self::decode_usual(bytes).map_or_else(|| Self::decode_any(bytes), Ok)
+    }
+
+    /// As it is written here, with no parts: every field in order, and small numbers.
+    fn decode_usual(bytes: &[u8]) -> Option<Self> {
+        let mut rest = bytes;
+        let entry = EntryId {
+            ledger: take_uint(&mut rest, 1)?,
+            entry: take_uint(&mut rest, 2)?,
+        };
+        let partition = take_uint(&mut rest, 3);
+        let batch_index = take_uint(&mut rest, 4);
+        let batch_size = take_uint(&mut rest, 6);
+        rest.is_empty().then(|| Self {
+            entry,
+            partition: partition.and_then(natural),
+            batch_index: batch_index.and_then(natural),
+            batch_size: batch_size.and_then(natural).unwrap_or(0),
+            first_chunk: None,
+        })
+    }
+
+    fn decode_any(bytes: &[u8]) -> Result<Self, BadMessageId> {
         let (mut ledger, mut entry) = (None, None);
         let (mut partition, mut batch_index, mut batch_size) = (None, None, 0);
         let mut first_chunk = None;
@@ -227,7 +250,19 @@ mod tests {
                 batch_size: u32::from(size),
                 first_chunk: None,
             };
-            prop_assert_eq!(PulsarId::decode(id.encode().as_bytes()), Ok(id));
+            prop_assert_eq!(PulsarId::decode_usual(id.encode().as_bytes()), Some(id));
+            prop_assert_eq!(PulsarId::decode_any(id.encode().as_bytes()), Ok(id));
+        }
+
+        #[test]
+        fn the_short_way_reads_what_the_long_one_reads(fields in prop::collection::vec((1u32..8, any::<u64>()), 0..5)) {
+            let mut bytes = Vec::new();
+            for (field, value) in fields {
+                put_uint(&mut bytes, field, value);
+            }
+            if let Some(id) = PulsarId::decode_usual(&bytes) {
+                prop_assert_eq!(PulsarId::decode_any(&bytes), Ok(id));
+            }
         }
 
         #[test]
