@@ -18,6 +18,14 @@ pub(super) fn read_consumer<'a>(
     text: &'a [u8],
     scratch: &'a mut Scratch,
 ) -> Result<consumer::Command<'a>, Rejection<'a>> {
+    if let Some(encoded) = usual_ack(text)
+        && decode_append(encoded, &mut scratch.message_id).is_ok()
+        && !scratch.message_id.is_empty()
+    {
+        return Ok(consumer::Command::Acknowledge {
+            message_id: &scratch.message_id,
+        });
+    }
     let fields = Fields::read(text)?;
     match fields.kind() {
         Kind::Permit => match fields.permit_messages {
@@ -33,6 +41,14 @@ pub(super) fn read_consumer<'a>(
             message_id: fields.message_id(scratch)?,
         }),
     }
+}
+
+/// What stands for the id in an acknowledgement as JSON writers make them, with a space or without. What is base64 has no
+/// quotes and no escapes, so nothing else has to be looked at where it decodes.
+fn usual_ack(text: &[u8]) -> Option<&[u8]> {
+    let text = text.strip_prefix(br#"{"messageId":"#)?;
+    let text = text.strip_prefix(b" ").unwrap_or(text);
+    text.strip_prefix(b"\"")?.strip_suffix(br#""}"#)
 }
 
 /// Reads a reader's frame: whatever it is, it asks for one more message, unless it asks for the end.
@@ -162,6 +178,32 @@ mod tests {
         ] {
             assert_eq!(consumer(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn usual_acknowledgements_are_read_as_others_are() {
+        for id in [
+            "CAMQADAA",
+            "CAMQADA=",
+            "CAMQAA==",
+            "CAMQAA",
+            "CAMQ\\u0041DAA",
+            "",
+            "=",
+            "CAMQ\"DAA",
+            "CAMQ ADAA",
+            "-_-_",
+            "A",
+        ] {
+            let long = consumer(&format!(r#"{{"messageId":"{id}" }}"#));
+            for usual in [
+                format!(r#"{{"messageId":"{id}"}}"#),
+                format!(r#"{{"messageId": "{id}"}}"#),
+            ] {
+                assert_eq!(consumer(&usual), long, "{usual}");
+            }
+        }
+        assert!(usual_ack(br#"{"messageId":"CAMQADAA"}"#).is_some());
     }
 
     #[test]
