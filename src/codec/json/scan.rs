@@ -30,6 +30,36 @@ pub(super) fn find_special(bytes: &[u8]) -> usize {
     bytes.len() - rest.len() + plain
 }
 
+/// Whether there are nothing but ASCII characters that stand for themselves in a string. For short texts: eight bytes at a time.
+#[inline]
+pub(super) fn is_plain_ascii(bytes: &[u8]) -> bool {
+    let mut rest = bytes;
+    while let Some((word, after)) = rest.split_first_chunk::<8>() {
+        if !is_plain_word(u64::from_le_bytes(*word)) {
+            return false;
+        }
+        rest = after;
+    }
+    // What is left is looked at from its end, together with some of what was.
+    let word = if let Some(last) = bytes.last_chunk::<8>() {
+        u64::from_le_bytes(*last)
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32
+    } else {
+        let mut word = [b' '; 8];
+        for (place, byte) in word.iter_mut().zip(bytes) {
+            *place = *byte;
+        }
+        u64::from_le_bytes(word)
+    };
+    is_plain_word(word)
+}
+
+const fn is_plain_word(word: u64) -> bool {
+    const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
+    (special_in_word(word) | word) & HIGH == 0
+}
+
 /// Steps made before blocks are tried: names and short values end in them.
 const STEPS_FIRST: usize = 2;
 
@@ -152,6 +182,25 @@ mod tests {
                     );
                 }
             }
+        }
+    }
+
+    #[test]
+    fn plain_ascii_is_told_from_all_else() {
+        for len in 0..40 {
+            for at in 0..len {
+                for byte in 0..=255 {
+                    let mut bytes = vec![b'a'; len];
+                    bytes[at] = byte;
+                    let is_plain = byte.is_ascii() && !is_special(byte);
+                    assert_eq!(
+                        is_plain_ascii(&bytes),
+                        is_plain,
+                        "{byte:#x} at {at} of {len}"
+                    );
+                }
+            }
+            assert!(is_plain_ascii(&vec![b' '; len]));
         }
     }
 

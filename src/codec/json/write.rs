@@ -1,17 +1,27 @@
 //! Strings as Jackson writes them.
 
-use super::scan::find_special;
+use super::scan::{find_special, is_plain_ascii};
 
 /// Appends `text` as a quoted JSON string.
 ///
 /// Only quotes, backslashes and control characters are escaped: the five of them that have a letter by it, the others as `\u001F` in
 /// upper-case hex. Everything else, `/` and U+2028 included, stands as it is. Bytes that are no UTF-8 become U+FFFD.
 pub fn write_string(dst: &mut Vec<u8>, text: &[u8]) {
+    if text.len() <= SHORT_BYTES_MAX && is_plain_ascii(text) {
+        dst.reserve(text.len() + 2);
+        dst.push(b'"');
+        dst.extend_from_slice(text);
+        dst.push(b'"');
+        return;
+    }
     match simdutf8::basic::from_utf8(text) {
         Ok(text) => write_str(dst, text),
         Err(_) => write_str(dst, &String::from_utf8_lossy(text)),
     }
 }
+
+/// Names and short values, mostly: one look tells that they are UTF-8 and need no escapes. Longer ones have vectors for both.
+const SHORT_BYTES_MAX: usize = 64;
 
 /// As [`write_string`], of what is known to be UTF-8.
 pub fn write_str(dst: &mut Vec<u8>, text: &str) {
