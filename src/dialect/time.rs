@@ -19,19 +19,27 @@ pub struct TimeFormat {
     slots: [Slot; 4],
 }
 
-/// A second as text, with a gap where the fraction belongs.
+/// A second as text, in two parts between which the fraction belongs. Both are copied whole, zeros behind them too: so many
+/// bytes at once cost less than as many as there are.
 #[derive(Clone, Copy, Debug)]
 struct Slot {
     second: i64,
-    text: [u8; Self::BYTES_MAX],
-    /// Where the fraction belongs. `fraction_at <= len`
-    fraction_at: u8,
-    len: u8,
+    before: Part<32>,
+    after: Part<16>,
+}
+
+/// A piece of a text.
+#[derive(Clone, Copy, Debug)]
+struct Part<const BYTES_MAX: usize> {
+    text: [u8; BYTES_MAX],
+    len: usize,
 }
 
 impl TimeFormat {
     /// The longest time: `+292278994-08-17T07:12:55.807+17:59:59`.
-    pub const BYTES_MAX: usize = Slot::BYTES_MAX + 4;
+    pub const BYTES_MAX: usize = 38;
+    /// For all parts with the zeros behind them.
+    const ROOM: usize = 64;
 
     /// Writes times of `zone`.
     #[must_use]
@@ -55,11 +63,13 @@ impl TimeFormat {
             self.slots[index] = Slot::new(second, &self.zone);
         }
         let slot = &self.slots[index];
-        let (before, after) =
-            slot.text[..usize::from(slot.len)].split_at(usize::from(slot.fraction_at));
-        out.extend_from_slice(before);
-        write_fraction(time_ms.rem_euclid(1000), out);
-        out.extend_from_slice(after);
+        let mut text = [0; Self::ROOM];
+        let mut len = 0;
+        put(&mut text, &mut len, &slot.before.text, slot.before.len);
+        let (fraction, digits) = fraction(time_ms.rem_euclid(1000));
+        put(&mut text, &mut len, &fraction, digits);
+        put(&mut text, &mut len, &slot.after.text, slot.after.len);
+        out.extend_from_slice(&text[..len.min(Self::ROOM)]);
     }
 
     fn slot_of(&self, second: i64) -> usize {
@@ -68,12 +78,10 @@ impl TimeFormat {
 }
 
 impl Slot {
-    const BYTES_MAX: usize = 34;
     const EMPTY: Self = Self {
         second: 0,
-        text: [0; Self::BYTES_MAX],
-        fraction_at: 0,
-        len: 0,
+        before: Part::EMPTY,
+        after: Part::EMPTY,
     };
 
     fn new(second: i64, zone: &TimeZone) -> Self {
@@ -87,7 +95,7 @@ impl Slot {
             second,
             ..Self::EMPTY
         };
-        slot.push_year(year);
+        slot.before.push_year(year);
         for (mark, number) in [
             (b'-', month),
             (b'-', day),
@@ -95,13 +103,19 @@ impl Slot {
             (b':', of_day / 60 % 60),
             (b':', of_day % 60),
         ] {
-            slot.push(mark);
-            slot.push_pair(number);
+            slot.before.push(mark);
+            slot.before.push_pair(number);
         }
-        slot.fraction_at = slot.len;
-        slot.push_offset(i64::from(offset));
+        slot.after.push_offset(i64::from(offset));
         slot
     }
+}
+
+impl<const BYTES_MAX: usize> Part<BYTES_MAX> {
+    const EMPTY: Self = Self {
+        text: [0; BYTES_MAX],
+        len: 0,
+    };
 
     /// Four digits at least; a plus where there are more (Java's `SignStyle.EXCEEDS_PAD`).
     fn push_year(&mut self, year: i64) {
@@ -142,22 +156,34 @@ impl Slot {
     }
 
     fn push(&mut self, byte: u8) {
-        self.text[usize::from(self.len)] = byte;
+        self.text[self.len] = byte;
         self.len += 1;
     }
 }
 
-fn write_fraction(milli: i64, out: &mut Vec<u8>) {
-    if milli == 0 {
-        return;
+/// Puts all of `part` at `len`, of which `part_len` bytes count.
+#[inline(always)]
+fn put(text: &mut [u8; TimeFormat::ROOM], len: &mut usize, part: &[u8], part_len: usize) {
+    if let Some(place) = text.get_mut(*len..*len + part.len()) {
+        place.copy_from_slice(part);
+        *len += part_len;
     }
-    let digits = [b'.', digit(milli / 100), digit(milli / 10), digit(milli)];
+}
+
+/// The digits of a fraction behind their point, and how much of that is needed.
+fn fraction(milli: i64) -> ([u8; 4], usize) {
+    let milli = u32::try_from(milli).unwrap_or_default();
+    let digit = |number: u32| b'0' + (number % 10).to_le_bytes()[0];
     let needed = match (milli % 10, milli % 100) {
+        _ if milli == 0 => 0,
         (_, 0) => 2,
         (0, _) => 3,
         _ => 4,
     };
-    out.extend_from_slice(&digits[..needed]);
+    (
+        [b'.', digit(milli / 100), digit(milli / 10), digit(milli)],
+        needed,
+    )
 }
 
 /// The last digit of a number that is not negative.
