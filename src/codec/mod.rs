@@ -3,6 +3,7 @@
 //! | module | who uses it |
 //! |---|---|
 //! | [`mask`] | the WebSocket layer, on every frame a client sends |
+//! | [`crc32c`] | the Pulsar wire, on every message |
 //! | [`base64`] | the dialects (payloads, message ids) and the handshake |
 //! | [`json`] | the dialects: reads a client's object field by field, writes strings |
 //! | [`protobuf`] | the Pulsar wire: reads commands as slices, writes them by appending |
@@ -18,6 +19,7 @@
 //! a scalar twin and a property test.
 
 pub mod base64;
+pub mod crc32c;
 pub mod json;
 pub mod mask;
 pub mod protobuf;

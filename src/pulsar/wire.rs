@@ -12,7 +12,10 @@
 
 use std::fmt;
 
-use crate::codec::protobuf::{Field, ProtobufError, Reader};
+use crate::codec::{
+    crc32c::crc32c,
+    protobuf::{Field, ProtobufError, Reader},
+};
 
 /// The largest message a broker takes unless it says otherwise.
 pub const MESSAGE_BYTES_MAX_DEFAULT: usize = 5 << 20;
@@ -164,7 +167,7 @@ impl<'a> Stored<'a> {
         }
         if let Some(tail) = rest.strip_prefix(&MAGIC_CHECKSUM) {
             let (checksum, tail) = tail.split_first_chunk()?;
-            if crc32c::crc32c(tail) != u32::from_be_bytes(*checksum) {
+            if crc32c(tail) != u32::from_be_bytes(*checksum) {
                 return None;
             }
             rest = tail;

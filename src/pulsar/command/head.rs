@@ -4,7 +4,10 @@ use bytes::BufMut;
 
 use super::{TYPE, put_u32};
 use crate::{
-    codec::protobuf::{bytes_len, put_bytes_header, put_uint, uint_len},
+    codec::{
+        crc32c::crc32c,
+        protobuf::{bytes_len, put_bytes_header, put_uint, uint_len},
+    },
     pulsar::{
         proto::Kind,
         wire::{MAGIC_CHECKSUM, TOTAL_LEN},
@@ -80,7 +83,7 @@ impl SendHead {
     pub fn put_checksum(&self, frame: &mut [u8]) {
         let (head, covered) = frame.split_at_mut(self.head_len() - METADATA_SIZE_LEN);
         let at = head.len() - 4;
-        head[at..].copy_from_slice(&crc32c::crc32c(covered).to_be_bytes());
+        head[at..].copy_from_slice(&crc32c(covered).to_be_bytes());
     }
 
     const fn body_len(&self) -> usize {
