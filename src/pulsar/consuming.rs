@@ -165,6 +165,16 @@ impl Pulsar {
         Ok(entry.map(|entry| Entry { half: key, entry }))
     }
 
+    /// Whether there may be something that came before this entry and was held.
+    #[must_use]
+    pub fn may_hold(&self, entry: &Entry<'_>) -> bool {
+        self.halves.get(entry.half).is_none_or(|half| {
+            // Of several, any one may hold something.
+            half.place.is_some()
+                || matches!(&half.role, Role::Consumer(consuming) if consuming.consumer.has_held())
+        })
+    }
+
     /// The next message of an entry that just came.
     pub fn next_delivery<'e>(&mut self, now: Now, entry: &mut Entry<'e>) -> Option<Delivery<'e>> {
         let half = self.halves.get_mut(entry.half)?;

@@ -24,11 +24,13 @@ impl Shard {
         let messages = u64::from(entry.messages());
         self.figures.entry_messages.record(messages);
         // What is held came earlier and goes first; if any stays held, there is no room now.
-        self.deliver_held(now, key);
+        if self.pulsar.may_hold(&entry) {
+            self.deliver_held(now, key);
+        }
         if let Some(client) = self.clients.get_mut(key)
             && let Phase::Open(open) = &mut client.phase
         {
-            while takes_delivery(open, &client.outbox) {
+            while entry.has_more() && takes_delivery(open, &client.outbox) {
                 let Some(delivery) = self.pulsar.next_delivery(now, &mut entry) else {
                     self.announce(now, key);
                     return;
@@ -51,8 +53,10 @@ impl Shard {
                 );
             }
         }
-        self.figures.counters.held_entries += u64::from(entry.has_more());
-        self.pulsar.hold(now, entry);
+        if entry.has_more() {
+            self.figures.counters.held_entries += 1;
+            self.pulsar.hold(now, entry);
+        }
         self.announce(now, key);
     }
 
