@@ -15,9 +15,6 @@ pub const fn encoded_len(n: usize) -> usize {
 
 /// Appends `src` to `dst` as padded base64.
 pub fn encode_append(src: &[u8], dst: &mut Vec<u8>) {
-    if src.len() <= SHORT_BYTES_MAX {
-        return encode_short(src, dst);
-    }
     let len = encoded_len(src.len());
     dst.reserve(len);
     if let Some(room) = dst.spare_capacity_mut().get_mut(..len) {
@@ -34,10 +31,10 @@ pub fn encode_append(src: &[u8], dst: &mut Vec<u8>) {
     }
 }
 
-/// Message ids and the like, too short for vectors: at least one byte less than [`avx2::encode`] needs.
+/// Message ids and the like: too short for what AVX2 loads at once.
 const SHORT_BYTES_MAX: usize = 32;
 
-/// Writes all of `room`, which is as long as `src` becomes; `src` is not short.
+/// Writes all of `room`, which is as long as `src` becomes.
 fn encode_all(src: &[u8], room: &mut [MaybeUninit<u8>]) {
     #[cfg(target_arch = "x86_64")]
     #[allow(unsafe_code, reason = "calls of what the processor may lack")]
@@ -46,7 +43,7 @@ fn encode_all(src: &[u8], room: &mut [MaybeUninit<u8>]) {
             // SAFETY: the processor has what it needs.
             return unsafe { avx512::encode(src, room) };
         }
-        if std::arch::is_x86_feature_detected!("avx2") {
+        if src.len() > SHORT_BYTES_MAX && std::arch::is_x86_feature_detected!("avx2") {
             // SAFETY: the processor has AVX2.
             return unsafe { avx2::encode(src, room) };
         }
@@ -54,7 +51,7 @@ fn encode_all(src: &[u8], room: &mut [MaybeUninit<u8>]) {
     encode_scalar(src, room);
 }
 
-/// The twin of the fast ways, for a processor without them.
+/// The twin of the fast ways, for what is short and for a processor without them.
 fn encode_scalar(src: &[u8], room: &mut [MaybeUninit<u8>]) {
     let (places, _) = room.as_chunks_mut::<4>();
     let (groups, rest) = src.as_chunks::<3>();
@@ -65,20 +62,6 @@ fn encode_scalar(src: &[u8], room: &mut [MaybeUninit<u8>]) {
     if let ([place], Some(group)) = (last, last_group(rest)) {
         *place = group.map(MaybeUninit::new);
     }
-}
-
-/// [`encode_append`] for what is short.
-fn encode_short(src: &[u8], dst: &mut Vec<u8>) {
-    let mut text = [b'='; encoded_len(SHORT_BYTES_MAX)];
-    let (places, _) = text.as_chunks_mut::<4>();
-    let (groups, rest) = src.as_chunks::<3>();
-    for (place, group) in places.iter_mut().zip(groups) {
-        *place = characters(*group);
-    }
-    if let (Some(place), Some(group)) = (places.get_mut(groups.len()), last_group(rest)) {
-        *place = group;
-    }
-    dst.extend_from_slice(&text[..encoded_len(src.len())]);
 }
 
 /// The padded characters of what is left behind whole groups of three; `None` if nothing is.
