@@ -286,6 +286,13 @@ pub fn finish(out: &mut Vec<u8>, mark: FrameMark) {
         (*first, *second) = (FIN | mark.opcode.bits(), length);
         return;
     }
+    if let Ok(length @ 126..) = u16::try_from(payload_bytes)
+        && let Ok(header) = <&mut [u8; 4]>::try_from(&mut out[mark.start..payload_at])
+    {
+        let [high, low] = length.to_be_bytes();
+        *header = [FIN | mark.opcode.bits(), 126, high, low];
+        return;
+    }
     let mut header = [0; HEADER_BYTES_MAX];
     let length = Header::unmasked(mark.opcode, payload_bytes).write(&mut header);
     if length != mark.header_bytes {
@@ -339,11 +346,11 @@ pub(super) fn write_control(out: &mut Vec<u8>, opcode: Opcode, data: &[u8]) {
 fn begin(out: &mut Vec<u8>, opcode: Opcode, expected_bytes: usize) -> FrameMark {
     let start = out.len();
     // Overwritten by the header in the end: what counts is how long it is.
-    out.extend_from_slice(match expected_bytes {
-        0..126 => &[0; 2],
-        126..=0xFFFF => &[0; 4],
-        _ => &[0; 10],
-    });
+    match expected_bytes {
+        0..126 => out.extend_from_slice(&[0; 2]),
+        126..=0xFFFF => out.extend_from_slice(&[0; 4]),
+        _ => out.extend_from_slice(&[0; 10]),
+    }
     FrameMark {
         opcode,
         start,
