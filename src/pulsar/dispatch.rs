@@ -43,7 +43,7 @@ impl Pulsar {
         input: &mut Input<'i>,
         scratch: &'e mut Scratch,
     ) -> Option<Event<'e>> {
-        let place = loop {
+        let whole = loop {
             // What a frame or a call before had to tell comes first, in order.
             if let Some(event) = self.poll_event(now) {
                 return Some(event);
@@ -56,20 +56,23 @@ impl Pulsar {
                 Ok(None) => return None,
                 Ok(Some(place)) => {
                     connection.is_pinged = false;
-                    let frame = match place {
-                        Place::Input(frame) => frame,
-                        Place::Scratch => &scratch.frame,
+                    let (frame, whole) = match place {
+                        Place::Input(frame) => {
+                            let frame = Frame::parse(frame);
+                            (frame, frame.ok())
+                        }
+                        Place::Scratch => (Frame::parse(&scratch.frame), None),
                     };
-                    Frame::parse(frame)
+                    frame
                         .map_err(|error| error.to_string())
                         .and_then(|frame| self.handle_frame(now, key, &frame))
-                        .map(|step| (step, place))
+                        .map(|step| (step, whole))
                 }
                 Err(error) => Err(error.to_string()),
             };
             match step {
                 Ok((Step::Nothing, _)) => {}
-                Ok((Step::Message, place)) => break place,
+                Ok((Step::Message, whole)) => break whole,
                 Err(reason) => {
                     input.clear();
                     self.drop_connection(now, key, &reason);
@@ -80,11 +83,9 @@ impl Pulsar {
             frame,
             decompressed,
         } = scratch;
-        let frame = match place {
-            Place::Input(frame) => frame,
-            Place::Scratch => frame,
-        };
-        let entry = Frame::parse(frame)
+        // A frame in the scratch could not be borrowed beyond the loop.
+        let entry = whole
+            .map_or_else(|| Frame::parse(frame), Ok)
             .map_err(|error| error.to_string())
             .and_then(|frame| self.handle_message(now, key, &frame, decompressed));
         match entry {
