@@ -98,8 +98,14 @@ impl Bits {
         self.words().iter().all(|&word| word == 0)
     }
 
+    /// Bits are not counted for it: processors of all kinds have no instruction for that.
     pub(super) fn is_full(&self) -> bool {
-        self.count() == self.len
+        let mut left = self.len;
+        self.words().iter().all(|&word| {
+            let here = left.min(64);
+            left -= here;
+            word == mask(here)
+        })
     }
 
     /// Lowest bit that is set.
