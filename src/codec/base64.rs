@@ -19,7 +19,7 @@ mod encode;
 
 use std::{fmt, mem::MaybeUninit};
 
-use base64_simd::{AsOut, STANDARD, STANDARD_NO_PAD};
+use base64_simd::{AsOut, STANDARD_NO_PAD};
 use bytes::BytesMut;
 
 use self::encode::ALPHABET;
