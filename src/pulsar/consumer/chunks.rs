@@ -29,6 +29,9 @@ use crate::{
 /// Java's `maxPendingChunkedMessage`.
 const INCOMPLETE_MAX: usize = 10;
 
+/// Messages that were given up, beside those. Of one more the oldest is asked for as far as it came.
+const GIVEN_UP_MAX: usize = 100;
+
 /// Java's `expireTimeOfIncompleteChunkedMessageMillis`.
 const INCOMPLETE_TIME: Duration = Duration::from_secs(60);
 
@@ -46,7 +49,7 @@ const REST_MAX: Duration = Duration::from_secs(60);
 /// A consumer's messages in parts.
 #[derive(Debug)]
 pub(super) struct Chunks {
-    /// Oldest first. `incomplete.len() <= INCOMPLETE_MAX`.
+    /// Oldest first.
     incomplete: VecDeque<Incomplete>,
     bytes: HeldBytes,
     /// By their last part.
@@ -150,7 +153,7 @@ impl Chunks {
                     .map_or(0, |message| message.ids.len());
                 match (index as usize).cmp(&parts) {
                     std::cmp::Ordering::Equal => {
-                        let at = self.make_room(at, content.len(), dropped);
+                        let at = self.make_room(now.mono, at, content.len(), dropped);
                         return self.append(now.mono, at, entry, chunk, content);
                     }
                     std::cmp::Ordering::Less => {
@@ -179,7 +182,8 @@ impl Chunks {
         };
         self.bytes.add(message.bytes());
         self.incomplete.push_back(message);
-        let at = self.make_room(self.incomplete.len() - 1, content.len(), dropped);
+        let newest = self.incomplete.len() - 1;
+        let at = self.make_room(now.mono, newest, content.len(), dropped);
         let joined = self.append(now.mono, at, entry, chunk, content);
         match joined {
             Joined::Part if !stale.is_empty() => Joined::Stale(stale),
@@ -234,24 +238,38 @@ impl Chunks {
 
     /// A session's incomplete messages have together no more bytes than one may have; beside them, the one
     /// at `keep` is always let in. Tells where that is now. As by default in Java, what had to go is left
-    /// to patience and to the next reconnect.
-    fn make_room(&mut self, keep: usize, bytes: usize, dropped: &mut Vec<EntryId>) -> usize {
+    /// to patience and to the next reconnect, unless it was given up.
+    fn make_room(
+        &mut self,
+        now: Instant,
+        keep: usize,
+        bytes: usize,
+        dropped: &mut Vec<EntryId>,
+    ) -> usize {
         let mut keep = keep;
-        while self.incomplete.len() > 1 {
-            let is_full = self.incomplete.len() > INCOMPLETE_MAX
-                || self.bytes.load().own + bytes > UNCOMPRESSED_BYTES_MAX;
-            if !is_full {
-                break;
-            }
-            let oldest = usize::from(keep == 0);
-            keep -= usize::from(keep > 0);
-            dropped.extend(
-                self.remove(oldest)
-                    .map(|oldest| oldest.ids)
-                    .unwrap_or_default(),
-            );
+        let is_content_kept = |message: &Incomplete| !message.is_given_up;
+        let takes_room = self.incomplete.get(keep).is_some_and(is_content_kept);
+        let bytes = if takes_room { bytes } else { 0 };
+        loop {
+            let kept = self.kept();
+            let are_many_kept = kept > INCOMPLETE_MAX;
+            let are_many_given_up = self.incomplete.len() - kept > GIVEN_UP_MAX;
+            let are_large = self.bytes.load().own + bytes > UNCOMPRESSED_BYTES_MAX;
+            let mut messages = self.incomplete.iter().enumerate();
+            let oldest = messages.position(|(at, message)| {
+                let has_to_go = if message.is_given_up {
+                    are_many_given_up
+                } else {
+                    are_many_kept
+                };
+                at != keep && (are_large || has_to_go)
+            });
+            let Some(oldest) = oldest else {
+                return keep;
+            };
+            keep -= usize::from(oldest < keep);
+            dropped.extend(self.abandon(now, oldest));
         }
-        keep
     }
 
     /// Since when the one of its messages that could be given up has not grown for longest.
@@ -299,14 +317,17 @@ impl Chunks {
         }
     }
 
-    /// A message can't be completed; if it was given up, what there is of it is asked for again.
-    fn abandon(&mut self, now: Instant, at: usize) {
-        if let Some(message) = self.remove(at)
-            && message.is_given_up
-        {
-            self.returned.extend(message.ids);
-            self.returned_at.get_or_insert(now + self.rest);
-            self.rest = REST_MAX.min(self.rest * 2);
+    /// A message can't be completed; if it was given up, what there is of it is asked for again. Otherwise
+    /// these are its parts.
+    fn abandon(&mut self, now: Instant, at: usize) -> Vec<EntryId> {
+        match self.remove(at) {
+            Some(message) if message.is_given_up => {
+                self.returned.extend(message.ids);
+                self.returned_at.get_or_insert(now + self.rest);
+                self.rest = REST_MAX.min(self.rest * 2);
+                Vec::new()
+            }
+            message => message.map_or_else(Vec::new, |message| message.ids),
         }
     }
 

@@ -59,6 +59,17 @@ impl Bench {
         self.take(usize::MAX)
     }
 
+    /// What was asked for again, in order.
+    fn redelivered(&mut self) -> Vec<u64> {
+        let sent = self.sent().into_iter().flat_map(|sent| match sent {
+            Sent::Redeliver(entries) => entries,
+            other => panic!("{other:?}"),
+        });
+        let mut entries: Vec<_> = sent.collect();
+        entries.sort_unstable();
+        entries
+    }
+
     fn abc(&mut self, first: u64, uuid: &str) -> Vec<Got> {
         self.join(&[
             abc(first, uuid, 0),
@@ -464,6 +475,60 @@ fn one_consumer_at_a_time_asks_for_all_again_once() {
     bench.pass(10_000 * MS);
     assert_eq!(bench.sent(), []);
     assert_eq!(bench.consumer.tracker.spec.shard_chunks.get(), 0);
+}
+
+#[test]
+fn what_was_given_up_takes_no_place_of_others() {
+    let mut bench = shared();
+    let given_up: Vec<_> = (0..15).map(|n| (100 + 3 * n, format!("g{n}"))).collect();
+    for (first, uuid) in &given_up {
+        bench.join(&[abc(*first, uuid, 0)]);
+        bench.consumer.give_up_incomplete(bench.now.mono, true);
+    }
+    let kept: Vec<_> = (0..10).map(|n| (200 + 3 * n, format!("k{n}"))).collect();
+    for (first, uuid) in &kept {
+        bench.join(&[abc(*first, uuid, 0)]);
+    }
+    for (first, uuid) in &kept {
+        let got = bench.join(&[abc(first + 1, uuid, 1), abc(first + 2, uuid, 2)]);
+        assert_eq!(payloads(&got), [b"abc"]);
+    }
+    for (first, uuid) in &given_up {
+        bench.join(&[abc(first + 1, uuid, 1), abc(first + 2, uuid, 2)]);
+    }
+    bench.pass(60_000 * MS);
+    assert_eq!(bench.redelivered(), (100..145).collect::<Vec<_>>());
+    assert_eq!(bench.consumer.tracker.spec.shard_chunks.get(), 0);
+}
+
+#[test]
+fn what_was_given_up_and_makes_room_is_asked_for_again() {
+    let mut bench = shared();
+    let large = 40 << 20;
+    let begin = |entry, uuid| part(entry, uuid, 0, 2, &vec![0; 39 << 20], large);
+    bench.join(&[abc(1, "g", 0), abc(2, "g", 1)]);
+    bench.consumer.give_up_incomplete(bench.now.mono, true);
+    bench.join(&[begin(3, "u"), begin(4, "v")]);
+    assert_eq!(bench.consumer.incomplete(), 1);
+    bench.pass(1000 * MS);
+    assert_eq!(bench.sent(), [Sent::Redeliver(vec![1, 2])]);
+    bench.join(&[part(5, "h", 0, 3, b"x", large)]);
+    bench.consumer.give_up_incomplete(bench.now.mono, true);
+    let content = vec![0; 39 << 20];
+    bench.join(&[begin(6, "w"), part(7, "h", 1, 3, &content, large)]);
+    let got = bench.join(&[part(8, "w", 1, 2, b"y", large)]);
+    assert_eq!(got.len(), 1, "what is given up is not stored");
+
+    let mut bench = shared();
+    for entry in 0..101 {
+        bench.join(&[abc(entry, &format!("g{entry}"), 0)]);
+        bench.consumer.give_up_incomplete(bench.now.mono, true);
+    }
+    bench.pass(1000 * MS);
+    assert_eq!(bench.sent(), [], "so many are known");
+    bench.join(&[abc(101, "k", 0)]);
+    bench.pass(1000 * MS);
+    assert_eq!(bench.redelivered(), [0]);
 }
 
 /// Parts without content take room, too.
