@@ -3,8 +3,8 @@
 //!
 //! A key that several consumers want is asked for once. So many are asked for at a time; further ones
 //! wait their turn, at most one for each consumer, because one that waits for a key reads nothing
-//! else. What comes back is remembered by [`Opener`](super::crypto::Opener); then the consumers go on,
-//! by so many bytes in a call.
+//! else. What comes back is remembered by [`Opener`](super::crypto::Opener); then the consumers go on in
+//! turns, all together by so many bytes in a call.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -18,7 +18,10 @@ use super::{
     crypto::SealedKey,
     half::{HalfKey, Role, State},
 };
-use crate::{config::DataKey, timer::Now};
+use crate::{
+    config::DataKey,
+    timer::{Instant, Now},
+};
 
 slotmap::new_key_type! {
     /// Names a data key that is being decrypted.
@@ -32,7 +35,7 @@ const UNDER_WAY_MAX: usize = 4;
 /// A rest when the outer world has too much to do.
 const BUSY_REST: Duration = Duration::from_millis(10);
 
-/// What a consumer may read of its entries in one call, and the rest before the next one.
+/// What consumers may read of their entries in one call, and the rest before the next one.
 const OPENED_BYTES_MAX: usize = 1 << 20;
 const OPEN_REST: Duration = Duration::from_millis(1);
 
@@ -44,8 +47,10 @@ pub(super) struct DataKeys {
     /// Not asked for yet, in order.
     waiting: VecDeque<DataKeyRequest>,
     under_way: usize,
-    /// Consumers whose entries may be read on.
+    /// Consumers whose entries may be read on, in turns.
     ready: VecDeque<HalfKey>,
+    /// Not before; a timer is set for it if any is ready.
+    open_at: Instant,
 }
 
 #[cfg(test)]
@@ -139,38 +144,47 @@ impl Pulsar {
 
     /// Reads on for consumers whose data key has come. To be called when a call is over.
     pub fn open_parked(&mut self, now: Now, scratch: &mut Scratch) {
-        for _ in 0..self.data_keys.ready.len() {
-            let Some(half) = self.data_keys.ready.pop_front() else {
-                return;
-            };
-            self.open_parked_of(now, half, scratch);
+        if now.mono < self.data_keys.open_at {
+            return;
+        }
+        let mut bytes_left = OPENED_BYTES_MAX;
+        while bytes_left > 0
+            && let Some(half) = self.data_keys.ready.pop_front()
+        {
+            if self.open_parked_of(now, half, scratch, &mut bytes_left) {
+                self.data_keys.ready.push_back(half);
+            }
+        }
+        if !self.data_keys.ready.is_empty() {
+            self.data_keys.open_at = now.mono + OPEN_REST;
+            self.timers.set(self.data_keys.open_at, Timer::Parked);
         }
     }
 
-    /// A consumer's entries may be read on.
-    pub(super) fn is_ready_to_open(&mut self, half: HalfKey) {
-        self.data_keys.ready.push_back(half);
-    }
-
-    fn open_parked_of(&mut self, now: Now, key: HalfKey, scratch: &mut Scratch) {
+    /// Tells whether the consumer has more to be read.
+    fn open_parked_of(
+        &mut self,
+        now: Now,
+        key: HalfKey,
+        scratch: &mut Scratch,
+        bytes_left: &mut usize,
+    ) -> bool {
         let Some(half) = self.halves.get_mut(key) else {
-            return;
+            return false;
         };
         let (State::Ready { connection: at }, Role::Consumer(consuming)) =
             (&half.state, &mut half.role)
         else {
-            return;
+            return false;
         };
         let (at, session, is_part) = (*at, half.session, half.place.is_some());
         let Some(connection) = self.connections.get_mut(at) else {
-            return;
+            return false;
         };
         let out = connection.outbox.commands(&mut self.segments);
         let consumer = &mut consuming.consumer;
         let space = &mut scratch.decompressed;
-        if consumer.open_parked(now, space, out, OPENED_BYTES_MAX) {
-            self.timers.set(now.mono + OPEN_REST, Timer::Parked(key));
-        }
+        let has_more = consumer.open_parked(now, space, out, bytes_left);
         let wanted = consumer.take_wanted_key();
         if consumer.is_holding() {
             let messages = 0;
@@ -186,6 +200,7 @@ impl Pulsar {
         self.post_letters(now, key);
         self.account_incomplete(now, key);
         self.arm_consumer(key);
+        has_more
     }
 
     fn forget_data_key(&mut self, request: DataKeyRequest) -> Option<Wanted> {

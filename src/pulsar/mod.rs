@@ -293,8 +293,8 @@ enum Timer {
     Leave(HalfKey),
     /// Data keys wait to be asked for.
     DataKeys,
-    /// A consumer has more entries to read whose data key is known.
-    Parked(HalfKey),
+    /// Consumers have more entries to read whose data key is known.
+    Parked,
 }
 
 /// A batch that was stored, whose messages are told one by one.
@@ -389,7 +389,8 @@ impl Pulsar {
                 Timer::Partitions(group) => self.count_partitions(now, group),
                 Timer::Leave(half) => self.leave_timeout(now, half),
                 Timer::DataKeys => self.ask_for_data_keys(),
-                Timer::Parked(half) => self.is_ready_to_open(half),
+                // Parked entries are looked at when the call is over.
+                Timer::Parked => {}
             }
         }
     }

@@ -68,22 +68,22 @@ impl Consumer {
     }
 
     /// Reads entries that waited for a data key, and holds what they have for the client, until one has
-    /// to wait for another key or about so many bytes are read. Tells whether there are more to be read.
+    /// to wait for another key or so many bytes are read. Tells whether there are more to be read.
     pub fn open_parked(
         &mut self,
         now: Now,
         scratch: &mut Scratch,
         out: &mut BytesMut,
-        bytes_max: usize,
+        bytes_left: &mut usize,
     ) -> bool {
-        let (mut bytes, mut must_wait) = (0, false);
-        while bytes < bytes_max
+        let mut must_wait = false;
+        while *bytes_left > 0
             && let Some(parked) = self.held.unpark()
         {
             let Some(command) = parked.command() else {
                 continue;
             };
-            bytes += parked.len();
+            *bytes_left = bytes_left.saturating_sub(parked.len());
             scratch.parts().0.waits_for_none = self.held.parked().has_asked_enough();
             let (metadata, payload) = (parked.metadata(), parked.payload());
             let opened = self

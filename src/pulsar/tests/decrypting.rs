@@ -292,6 +292,49 @@ fn much_is_read_bit_by_bit() {
     assert!(world.is_clean());
 }
 
+/// However many wait for the same key, a call has the same bound; they go on in turns, each in order.
+#[test]
+fn many_consumers_are_read_bit_by_bit() {
+    let mut world = with_keys();
+    let (first, at, id) = world.consumer();
+    let mut consumers = vec![(first, id)];
+    consumers.extend([(); 2].map(|()| world.consumer_at(at)));
+    let mut one = sealer();
+    let large = "x".repeat(700_000);
+    for (_, id) in &consumers {
+        for entry in 0..4 {
+            let payload = format!("{entry}{large}");
+            world.receive(at, &sealed(*id, entry, payload.as_bytes(), &mut one));
+        }
+    }
+    let asked = world.asked();
+    world.decrypt(&asked[0]);
+    let mut portions = Vec::new();
+    for call in 0..12 {
+        if call % 2 > 0 {
+            world.pass(MS);
+        }
+        world.open_parked();
+        for (number, (link, _)) in consumers.iter().enumerate() {
+            let taken = world.take(*link);
+            if !taken.is_empty() {
+                let entries: Vec<_> = taken.iter().map(|payload| &payload[..1]).collect();
+                portions.push(format!("{call}: {} of {number}", entries.concat()));
+            }
+        }
+    }
+    let expected = [
+        "0: 01 of 0",
+        "1: 01 of 1",
+        "3: 01 of 2",
+        "5: 23 of 0",
+        "7: 23 of 1",
+        "9: 23 of 2",
+    ];
+    assert_eq!(portions, expected);
+    assert!(world.is_clean());
+}
+
 /// Of a subscription with one consumer all is asked for again at once.
 #[test]
 fn what_waits_when_all_is_asked_for_again_is_void() {
