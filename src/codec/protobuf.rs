@@ -72,6 +72,101 @@ pub const fn bytes_len(field: u32, len: usize) -> usize {
     tag_len(field) + varint_len(len as u64) + len
 }
 
+/// A numeric field with a tag of one byte, in the low bytes of a word: what comes with every message is put together
+/// from such, because a field that is appended byte by byte costs several times as much.
+#[derive(Clone, Copy, Debug)]
+pub struct ShortUint {
+    word: u64,
+    len: usize,
+}
+
+impl ShortUint {
+    /// `None` if it takes more than a word, as negative numbers do.
+    #[must_use]
+    #[inline]
+    pub const fn new(field: u8, value: u64) -> Option<Self> {
+        if field >= 16 || value >> 49 != 0 {
+            return None;
+        }
+        let len = varint_len(value);
+        // All bytes but the last one say that another one follows.
+        let go_on = HIGH & ((1 << (8 * (len - 1))) - 1);
+        let tag = (field as u64) << 3 | WireType::Varint as u64;
+        Some(Self {
+            word: (split_sevens(value) | go_on) << 8 | tag,
+            len: 1 + len,
+        })
+    }
+
+    /// How many bytes it takes.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "a field is never empty")]
+    pub const fn len(self) -> usize {
+        self.len
+    }
+}
+
+/// A piece of a message on the stack, of at most `N` bytes.
+#[derive(Debug)]
+pub struct Piece<const N: usize> {
+    bytes: [u8; N],
+    len: usize,
+}
+
+impl<const N: usize> Piece<N> {
+    /// An empty one.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            bytes: [0; N],
+            len: 0,
+        }
+    }
+
+    /// Appends the first `len` of `bytes`. All of them are written, so there must be room for them: else nothing is
+    /// appended.
+    #[inline(always)]
+    pub fn put<const K: usize>(&mut self, bytes: [u8; K], len: usize) {
+        let place = self.bytes.get_mut(self.len..);
+        if let Some(place) = place.and_then(<[u8]>::first_chunk_mut::<K>) {
+            *place = bytes;
+            self.len += len.min(K);
+        } else {
+            debug_assert!(false, "no room");
+        }
+    }
+
+    /// Appends a field, with the same need for room.
+    #[inline(always)]
+    pub fn put_uint(&mut self, field: ShortUint) {
+        self.put(field.word.to_le_bytes(), field.len);
+    }
+
+    /// Appends bytes, if there is room for them.
+    #[inline]
+    pub fn put_slice(&mut self, bytes: &[u8]) {
+        let place = self.bytes.get_mut(self.len..);
+        if let Some(place) = place.and_then(|place| place.get_mut(..bytes.len())) {
+            place.copy_from_slice(bytes);
+            self.len += bytes.len();
+        } else {
+            debug_assert!(false, "no room");
+        }
+    }
+
+    /// What was appended.
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
+impl<const N: usize> Default for Piece<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// Appends a `string` or `bytes` field.
 pub fn put_bytes<B: BufMut>(dst: &mut B, field: u32, value: &[u8]) {
     put_bytes_header(dst, field, value.len());
@@ -221,13 +316,17 @@ fn take_array<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], ProtobufError
     Ok(*array)
 }
 
-/// Tags, sizes and most numbers are one byte.
+/// Tags, sizes and most numbers are one byte or two.
 #[inline]
 fn take_varint(rest: &mut &[u8]) -> Result<u64, ProtobufError> {
     match *rest {
         [byte @ ..0x80, after @ ..] => {
             *rest = after;
             Ok(u64::from(*byte))
+        }
+        [low, high @ ..0x80, after @ ..] => {
+            *rest = after;
+            Ok(u64::from(low & 0x7f) | u64::from(*high) << 7)
         }
         _ => {
             let (value, len) = long_varint(rest)?;
@@ -240,7 +339,6 @@ fn take_varint(rest: &mut &[u8]) -> Result<u64, ProtobufError> {
 /// A varint and its length, eight bytes at once where there are as many.
 #[inline(never)]
 fn long_varint(bytes: &[u8]) -> Result<(u64, usize), ProtobufError> {
-    const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
     if let Some((word, after)) = bytes.split_first_chunk::<8>() {
         let word = u64::from_le_bytes(*word);
         let ends = !word & HIGH;
@@ -267,6 +365,16 @@ fn long_varint(bytes: &[u8]) -> Result<(u64, usize), ProtobufError> {
         }
     }
     Err(ProtobufError::Truncated)
+}
+
+/// The highest bit of each byte of a word.
+const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
+
+/// Seven bits in each byte, of a value of 56: what [`join_sevens`] joins.
+const fn split_sevens(value: u64) -> u64 {
+    let fours = value & 0x0fff_ffff | (value & 0x00ff_ffff_f000_0000) << 4;
+    let pairs = fours & 0x0000_3fff_0000_3fff | (fours & 0x0fff_c000_0fff_c000) << 2;
+    pairs & 0x007f_007f_007f_007f | (pairs & 0x3f80_3f80_3f80_3f80) << 1
 }
 
 /// The low seven bits of each byte, the first byte's lowest.
@@ -396,6 +504,35 @@ mod tests {
                 assert_eq!(take_varint(&mut &out[..]), Ok(value));
             }
         }
+    }
+
+    #[test]
+    fn short_fields_are_what_others_are() {
+        for bits in 0..64 {
+            for value in [1u64 << bits, (1u64 << bits) - 1, u64::MAX >> bits] {
+                let mut expected = b"text".to_vec();
+                put_uint(&mut expected, 15, value);
+                let mut piece = Piece::<20>::new();
+                piece.put_slice(b"text");
+                match ShortUint::new(15, value) {
+                    Some(field) => {
+                        assert_eq!(field.len(), uint_len(15, value));
+                        piece.put_uint(field);
+                        assert_eq!(piece.as_slice(), expected, "{value}");
+                    }
+                    None => assert!(value >= 1 << 49, "{value}"),
+                }
+            }
+        }
+        assert!(ShortUint::new(16, 1).is_none());
+    }
+
+    #[test]
+    fn pieces_keep_what_is_counted() {
+        let mut piece = Piece::<6>::new();
+        piece.put(*b"abcd", 2);
+        piece.put(*b"efgh", 4);
+        assert_eq!(piece.as_slice(), b"abefgh");
     }
 
     /// The format's description, one byte at a time.

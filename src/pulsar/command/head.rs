@@ -15,8 +15,8 @@ use crate::{
 };
 
 /// Bytes of the checksum with its magic, and of the metadata's size.
-const CHECKSUM_LEN: usize = 2 + 4;
-const METADATA_SIZE_LEN: usize = 4;
+pub(super) const CHECKSUM_LEN: usize = 2 + 4;
+pub(super) const METADATA_SIZE_LEN: usize = 4;
 
 /// The command of a SEND, and what stands between it and the metadata.
 #[derive(Clone, Copy, Debug)]
@@ -39,15 +39,6 @@ impl SendHead {
     const NUM_MESSAGES: u32 = 3;
     const HIGHEST_SEQUENCE_ID: u32 = 6;
     const IS_CHUNK: u32 = 7;
-    /// Of what [`SendHead::put`] writes.
-    pub(super) const LEN_MAX: usize = Self {
-        producer_id: u64::MAX,
-        sequence_id: u64::MAX,
-        highest_sequence_id: Some(u64::MAX),
-        messages: u32::MAX,
-        is_chunk: true,
-    }
-    .head_len();
 
     /// Bytes up to the metadata.
     #[must_use]
@@ -81,9 +72,7 @@ impl SendHead {
 
     /// Fills in the checksum of a frame that is otherwise whole.
     pub fn put_checksum(&self, frame: &mut [u8]) {
-        let (head, covered) = frame.split_at_mut(self.head_len() - METADATA_SIZE_LEN);
-        let at = head.len() - 4;
-        head[at..].copy_from_slice(&crc32c(covered).to_be_bytes());
+        put_checksum(self.head_len(), frame);
     }
 
     const fn body_len(&self) -> usize {
@@ -103,4 +92,11 @@ impl SendHead {
     const fn command_len(&self, body_len: usize) -> usize {
         uint_len(TYPE, Self::KIND) + bytes_len(Self::NUMBER, body_len)
     }
+}
+
+/// Fills in the checksum of a frame whose head is that long.
+pub(super) fn put_checksum(head_len: usize, frame: &mut [u8]) {
+    let (head, covered) = frame.split_at_mut(head_len - METADATA_SIZE_LEN);
+    let at = head.len() - 4;
+    head[at..].copy_from_slice(&crc32c(covered).to_be_bytes());
 }

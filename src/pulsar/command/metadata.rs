@@ -3,7 +3,7 @@
 use bytes::BufMut;
 
 use crate::{
-    codec::protobuf::{bytes_len, put_bytes, put_bytes_header, put_uint, uint_len},
+    codec::protobuf::{WireType, bytes_len, put_bytes, put_bytes_header, put_uint, uint_len},
     pulsar::payload::Compression,
     session::{Extra, Publish},
 };
@@ -75,6 +75,10 @@ pub(super) fn compression_len(compression: Compression) -> usize {
     }
 }
 
+/// The tags in a `KeyValue`.
+const NAME: u8 = 1 << 3 | WireType::Bytes as u8;
+const VALUE: u8 = 2 << 3 | WireType::Bytes as u8;
+
 /// Appends a message's properties as fields of that number.
 pub(in crate::pulsar) fn put_properties<B: BufMut>(
     number: u32,
@@ -82,9 +86,23 @@ pub(in crate::pulsar) fn put_properties<B: BufMut>(
     out: &mut B,
 ) {
     for (name, value) in publish.properties.pairs() {
-        put_bytes_header(out, number, pair_len(name, value));
-        put_bytes(out, 1, name);
-        put_bytes(out, 2, value);
+        let len = pair_len(name, value);
+        // Sizes and tags of one byte each, which they nearly always are.
+        if let (Ok(len @ ..0x80), Ok(name_len), Ok(value_len), Ok(tag @ ..0x80)) = (
+            u8::try_from(len),
+            u8::try_from(name.len()),
+            u8::try_from(value.len()),
+            u8::try_from(number << 3 | WireType::Bytes as u32),
+        ) {
+            out.put_slice(&[tag, len, NAME, name_len]);
+            out.put_slice(name);
+            out.put_slice(&[VALUE, value_len]);
+            out.put_slice(value);
+        } else {
+            put_bytes_header(out, number, len);
+            put_bytes(out, 1, name);
+            put_bytes(out, 2, value);
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod seal;
 mod send;
 #[cfg(test)]
 mod tests;
+mod usual;
 
 use bytes::{BufMut, BytesMut};
 use prost::Message;

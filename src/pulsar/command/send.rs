@@ -6,8 +6,10 @@ use bytes::{BufMut, BytesMut};
 
 use super::{
     SendHead,
+    head::put_checksum,
     metadata::{self, compression_len, extra_len, pair_len, put_compression, put_extra},
     seal::Seal,
+    usual::Usual,
 };
 use crate::{
     codec::protobuf::{bytes_len, put_bytes, put_uint, uint_len},
@@ -39,11 +41,13 @@ pub struct Send<'a> {
 /// The sizes of a SEND's parts.
 #[derive(Clone, Copy, Debug)]
 pub struct SendLen {
-    head: usize,
+    pub(super) head: usize,
     /// Of the metadata.
     pub metadata: usize,
     /// Of the payload.
     pub payload: usize,
+    /// How it begins, if it begins as nearly all do.
+    pub(super) usual: Option<Usual>,
 }
 
 impl SendLen {
@@ -61,19 +65,19 @@ impl SendLen {
 }
 
 impl Send<'_> {
-    /// A name that brokers make up is no longer than that.
-    const SHORT_NAME_LEN: usize = 64;
-    /// Of what [`Send::put_identity`] writes with such a name.
-    const IDENTITY_LEN_MAX: usize =
-        bytes_len(metadata::PRODUCER_NAME, Self::SHORT_NAME_LEN) + 2 * uint_len(1, u64::MAX);
-
     /// How large the frame will be, with a payload that long before it is encrypted.
     #[must_use]
     pub fn measure(&self, payload: usize) -> SendLen {
+        let usual = Usual::of(self);
+        let (head, identity) = match &usual {
+            Some(usual) => (usual.head_len(), usual.identity_len(self.producer_name)),
+            None => (self.head().head_len(), self.identity_len()),
+        };
         SendLen {
-            head: self.head().head_len(),
-            metadata: self.metadata_len(),
+            head,
+            metadata: identity + self.metadata_len(),
             payload: payload + self.seal.as_ref().map_or(0, Seal::tag_len),
+            usual,
         }
     }
 
@@ -104,20 +108,12 @@ impl Send<'_> {
         put_payload: impl FnOnce(&mut BytesMut) -> Result<(), E>,
     ) -> Result<(), E> {
         let start = out.len();
-        let head = self.head();
-        // Put together on the stack, where a field costs a fraction of what it costs in a buffer that may grow.
-        let mut begin = [0; SendHead::LEN_MAX + Self::IDENTITY_LEN_MAX];
-        let begin_len = begin.len();
-        let mut rest = &mut begin[..];
-        head.put(len.metadata, len.payload, &mut rest);
-        if self.producer_name.len() <= Self::SHORT_NAME_LEN {
-            self.put_identity(&mut rest);
-            let begin_len = begin_len - rest.len();
-            out.put_slice(&begin[..begin_len]);
-        } else {
-            let begin_len = begin_len - rest.len();
-            out.put_slice(&begin[..begin_len]);
-            self.put_identity(out);
+        match &len.usual {
+            Some(usual) => usual.put(self.producer_name, len, out),
+            None => {
+                self.head().put(len.metadata, len.payload, out);
+                self.put_identity(out);
+            }
         }
         self.put_properties(out);
         self.put_common(out);
@@ -136,11 +132,11 @@ impl Send<'_> {
             seal.encrypt(out, payload_start);
         }
         debug_assert_eq!(out.len(), start + len.frame(), "measured as written");
-        head.put_checksum(&mut out[start..]);
+        put_checksum(len.head, &mut out[start..]);
         Ok(())
     }
 
-    fn head(&self) -> SendHead {
+    pub(super) fn head(&self) -> SendHead {
         SendHead {
             producer_id: self.producer_id,
             sequence_id: self.sequence_id,
@@ -150,16 +146,21 @@ impl Send<'_> {
         }
     }
 
+    /// Of what [`Send::put_identity`] appends.
+    pub(super) fn identity_len(&self) -> usize {
+        bytes_len(metadata::PRODUCER_NAME, self.producer_name.len())
+            + uint_len(metadata::SEQUENCE_ID, self.sequence_id)
+            + uint_len(metadata::PUBLISH_TIME, self.publish_time_ms)
+    }
+
+    /// Of the rest of the metadata.
     fn metadata_len(&self) -> usize {
         use metadata::{
-            DELIVER_AT_TIME, EVENT_TIME, PARTITION_KEY, PARTITION_KEY_B64_ENCODED, PRODUCER_NAME,
-            PROPERTIES, PUBLISH_TIME, REPLICATE_TO, SEQUENCE_ID, UNCOMPRESSED_SIZE,
+            DELIVER_AT_TIME, EVENT_TIME, PARTITION_KEY, PARTITION_KEY_B64_ENCODED, PROPERTIES,
+            REPLICATE_TO, UNCOMPRESSED_SIZE,
         };
         let publish = self.publish;
-        let mut len = bytes_len(PRODUCER_NAME, self.producer_name.len())
-            + uint_len(SEQUENCE_ID, self.sequence_id)
-            + uint_len(PUBLISH_TIME, self.publish_time_ms)
-            + compression_len(self.compression)
+        let mut len = compression_len(self.compression)
             + uint_len(UNCOMPRESSED_SIZE, self.uncompressed_size())
             + self.seal.as_ref().map_or(0, Seal::len);
         for (name, value) in publish.properties.pairs() {
@@ -180,7 +181,7 @@ impl Send<'_> {
         len + publish.extra.map_or(0, extra_len)
     }
 
-    fn is_chunk(&self) -> bool {
+    pub(super) fn is_chunk(&self) -> bool {
         self.publish
             .extra
             .is_some_and(|extra| extra.chunk.is_some())

@@ -180,6 +180,29 @@ fn a_rare_command_is_framed() {
 
 proptest! {
     #[test]
+    fn usual_beginnings_are_as_any(
+        name in "[a-z]{0,70}", sequence: u64, producer_id: u64, time: u64, shifts in (0..64, 0..64, 0..64)
+    ) {
+        let publish = publish(b"payload");
+        let send = Send {
+            producer_name: &name,
+            sequence_id: sequence >> shifts.0,
+            producer_id: producer_id >> shifts.1,
+            publish_time_ms: time >> shifts.2,
+            ..send(&publish)
+        };
+        let len = measure(&send);
+        if let Some(usual) = &len.usual {
+            prop_assert_eq!(usual.head_len(), send.head().head_len());
+            prop_assert_eq!(usual.identity_len(&name), send.identity_len());
+        }
+        let (mut usual, mut any) = (BytesMut::new(), BytesMut::new());
+        send.put(len, &mut usual).unwrap();
+        send.put(SendLen { usual: None, ..len }, &mut any).unwrap();
+        prop_assert_eq!(usual, any);
+    }
+
+    #[test]
     fn what_is_measured_is_written(
         name in ".{0,20}", key: Option<String>, event: Option<i64>, deliver: Option<i64>,
         sequence: u64, producer_id: u64, payload in proptest::collection::vec(any::<u8>(), 0..300)
