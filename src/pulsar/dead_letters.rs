@@ -68,9 +68,13 @@ fn key_of(consumer: HalfKey) -> SessionKey {
 }
 
 /// The consumer whose producer for dead letters has this key.
+/// Whether the session is none: a producer for dead letters has this key.
+pub(super) fn is_of_letters(session: SessionKey) -> bool {
+    session.data().as_ffi() & MARK != 0
+}
+
 fn consumer_of(session: SessionKey) -> Option<HalfKey> {
-    let id = session.data().as_ffi();
-    (id & MARK != 0).then(|| half_key(id & !MARK))
+    is_of_letters(session).then(|| half_key(session.data().as_ffi() & !MARK))
 }
 
 impl Pulsar {

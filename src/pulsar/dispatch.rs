@@ -56,6 +56,7 @@ impl Pulsar {
                 Ok(None) => return None,
                 Ok(Some(place)) => {
                     connection.is_pinged = false;
+                    let is_ready = connection.phase == Phase::Ready;
                     let (frame, whole) = match place {
                         Place::Input(frame) => {
                             let frame = Frame::parse(frame);
@@ -65,7 +66,7 @@ impl Pulsar {
                     };
                     frame
                         .map_err(|error| error.to_string())
-                        .and_then(|frame| self.handle_frame(now, key, &frame))
+                        .and_then(|frame| self.handle_frame(now, key, is_ready, &frame))
                         .map(|step| (step, whole))
                 }
                 Err(error) => Err(error.to_string()),
@@ -109,13 +110,10 @@ impl Pulsar {
         &mut self,
         now: Now,
         key: ConnectionKey,
+        is_ready: bool,
         frame: &Frame<'_>,
     ) -> Result<Step, String> {
         let kind = Kind::try_from(frame.kind).unwrap_or(Kind::Unknown);
-        let is_ready = self
-            .connections
-            .get(key)
-            .is_some_and(|connection| connection.phase == Phase::Ready);
         if !is_ready {
             return self.handle_handshake(now, key, kind, frame.body);
         }

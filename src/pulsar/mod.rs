@@ -68,6 +68,7 @@ use backoff::Random;
 use connection::{Address, Connection};
 use crypto::Opener;
 use data_keys::DataKeys;
+use dead_letters::is_of_letters;
 use error::exception;
 use half::{Half, HalfKey, Role, State, half_key};
 use lookup::Lookups;
@@ -403,6 +404,14 @@ impl Pulsar {
 
     /// What is to be told and came without bytes: from deadlines, and from connections that ended.
     pub fn poll_event(&mut self, now: Now) -> Option<Event<'static>> {
+        // Nearly always there is nothing, or the receipt of one message, which is for a session.
+        if let Some(unfolding) = &self.unfolding {
+            if !is_of_letters(unfolding.session) {
+                return self.unfold();
+            }
+        } else if self.events.is_empty() {
+            return None;
+        }
         while let Some(event) = self.unfold().or_else(|| self.events.pop_front()) {
             if let Some(event) = self.tell(now, event) {
                 return Some(event);

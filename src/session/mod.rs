@@ -356,6 +356,13 @@ impl MessageId {
         })
     }
 
+    /// The first `len` of these bytes; the others are zero.
+    #[must_use]
+    pub fn whole(bytes: [u8; Self::BYTES_MAX], len: usize) -> Self {
+        let len = u8::try_from(len.min(Self::BYTES_MAX)).unwrap_or(0);
+        Self { bytes, len }
+    }
+
     /// The encoding.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

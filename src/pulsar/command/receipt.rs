@@ -5,6 +5,9 @@ use crate::{
     pulsar::proto::ServerError,
 };
 
+/// The field `highest_sequence_id` of what was no batch: -1.
+const NO_HIGHEST: &[u8; 11] = b"\x20\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01";
+
 /// SEND_RECEIPT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct SendReceipt {
@@ -49,7 +52,12 @@ impl SendReceipt {
         let sequence_id = take_uint(&mut body, 2)?;
         let mut id = take_short_bytes(&mut body, 3)?;
         let stored = Some((take_uint(&mut id, 1)?, take_uint(&mut id, 2)?));
-        let highest_sequence_id = take_uint(&mut body, 4)?;
+        let highest_sequence_id = if body == NO_HIGHEST {
+            body = &[];
+            u64::MAX
+        } else {
+            take_uint(&mut body, 4)?
+        };
         (id.is_empty() && body.is_empty()).then_some(Self {
             producer_id,
             sequence_id,
@@ -169,9 +177,13 @@ mod tests {
             };
             prop_assert_eq!(SendReceipt::decode_usual(&body), None, "its last field is missing");
             prop_assert_eq!(SendReceipt::decode(&body), Ok(expected));
-            put_uint(&mut body, 4, sequence);
-            expected.highest_sequence_id = sequence;
-            prop_assert_eq!(SendReceipt::decode_usual(&body), Some(expected));
+            let sent = body.len();
+            for highest in [u64::MAX, sequence] {
+                body.truncate(sent);
+                put_uint(&mut body, 4, highest);
+                expected.highest_sequence_id = highest;
+                prop_assert_eq!(SendReceipt::decode_usual(&body), Some(expected));
+            }
             put_uint(&mut body, 9, 1);
             prop_assert_eq!(SendReceipt::decode_usual(&body), None, "it has a field more");
             prop_assert_eq!(SendReceipt::decode(&body), Ok(expected));
