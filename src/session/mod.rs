@@ -509,7 +509,7 @@ impl Session {
     pub fn handle_command<'a>(
         &mut self,
         now: Now,
-        command: Command<'a>,
+        command: &Command<'a>,
         broker: &mut impl Broker,
     ) -> Result<Option<Event<'a>>, BadMessageId> {
         match (self, command) {
@@ -517,10 +517,10 @@ impl Session {
                 Ok(producer.handle_command(now, command, broker))
             }
             (Self::Consumer(consumer), Command::Consumer(command)) => {
-                consumer.handle_command(now, &command, broker)
+                consumer.handle_command(now, command, broker)
             }
             (Self::Reader(reader), Command::Reader(command)) => {
-                Ok(reader.handle_command(command, broker))
+                Ok(reader.handle_command(*command, broker))
             }
             (_, command) => {
                 debug_assert!(

@@ -172,11 +172,11 @@ impl Producer {
     pub(super) fn handle_command<'a>(
         &mut self,
         now: Now,
-        command: Command<'a>,
+        command: &Command<'a>,
         broker: &mut impl Broker,
     ) -> Option<Event<'a>> {
         let Command::Publish(publish) = command;
-        match broker.publish(now, self.link, &publish) {
+        match broker.publish(now, self.link, publish) {
             Ok(lane) => {
                 let sent = Sent {
                     at: now.mono,

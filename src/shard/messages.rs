@@ -116,6 +116,9 @@ impl Shard {
             ) {
                 break Stop::Pause(bound);
             }
+            if input.remaining() == 0 {
+                break Stop::Empty;
+            }
             let out = &mut client.outbox.bytes;
             let Open {
                 dialect,
@@ -132,21 +135,25 @@ impl Shard {
                     check_memory(&mut self.memory, &mut self.pulsar);
                     let is_sealed = session.is_sealed();
                     let command = dialect.read_command(*kind, is_sealed, text, &mut self.scratch);
-                    let outcome = command.and_then(|command| {
-                        let acknowledges = command.acknowledges();
-                        session
-                            .handle_command(now, command, &mut self.pulsar)
-                            .map_err(|_| dialect.bad_message_id())
-                            .inspect(|event| {
-                                if acknowledges {
-                                    self.figures.counters.acknowledged += 1;
-                                    counted.acknowledged(now, &mut self.namespaces);
-                                } else if matches!(event, Some(Event::PublishFailed { .. })) {
-                                    self.figures.counters.publish_failures += 1;
-                                    counted.failed(now, &mut self.namespaces);
-                                }
-                            })
-                    });
+                    // By reference: a publish is large.
+                    let outcome = match command {
+                        Ok(ref command) => {
+                            let acknowledges = command.acknowledges();
+                            session
+                                .handle_command(now, command, &mut self.pulsar)
+                                .map_err(|_| dialect.bad_message_id())
+                                .inspect(|event| {
+                                    if acknowledges {
+                                        self.figures.counters.acknowledged += 1;
+                                        counted.acknowledged(now, &mut self.namespaces);
+                                    } else if matches!(event, Some(Event::PublishFailed { .. })) {
+                                        self.figures.counters.publish_failures += 1;
+                                        counted.failed(now, &mut self.namespaces);
+                                    }
+                                })
+                        }
+                        Err(rejection) => Err(rejection),
+                    };
                     self.figures.counters.rejected += u64::from(outcome.is_err());
                     match outcome {
                         Ok(None) => None,

@@ -25,7 +25,7 @@ impl<'a> ObjectReader<'a> {
         let Some((found, value)) = self.next_name() else {
             return false;
         };
-        let Some(inside) = value.strip_prefix(b"{") else {
+        let [b'{', inside @ ..] = value else {
             return false;
         };
         if found != name {
@@ -37,7 +37,7 @@ impl<'a> ObjectReader<'a> {
         while let Some((name, text)) = members.next_plain() {
             tell(name, text.raw());
         }
-        let Some(rest) = members.cursor.rest().strip_prefix(b"}") else {
+        let [b'}', rest @ ..] = members.cursor.rest() else {
             return false;
         };
         let is_ascii = value[..value.len() - rest.len()].is_ascii();
@@ -50,14 +50,15 @@ impl<'a> ObjectReader<'a> {
     /// The next member's name, and what begins with its value.
     #[inline(always)]
     fn next_name(&self) -> Option<(&'a [u8], &'a [u8])> {
-        let rest = self.cursor.rest();
-        let member = match self.state {
-            State::Opened => rest,
-            State::AfterValue => rest.strip_prefix(b",")?,
-            State::Closed => return None,
+        let member = match (self.state, self.cursor.rest()) {
+            (State::AfterValue, [b',', rest @ ..]) | (State::Opened, rest) => rest,
+            (State::AfterValue | State::Closed, _) => return None,
         };
         let (name, rest) = string(without_space(member), MAX_NAME_LEN)?;
-        Some((name, without_space(rest.strip_prefix(b":")?)))
+        let [b':', value @ ..] = rest else {
+            return None;
+        };
+        Some((name, without_space(value)))
     }
 
     #[inline(always)]
@@ -71,16 +72,22 @@ impl<'a> ObjectReader<'a> {
 
 #[inline(always)]
 fn without_space(bytes: &[u8]) -> &[u8] {
-    bytes.strip_prefix(b" ").unwrap_or(bytes)
+    match bytes {
+        [b' ', rest @ ..] => rest,
+        _ => bytes,
+    }
 }
 
 /// The string with which `bytes` begin, of at most so many bytes, and what follows it.
 #[inline(always)]
 fn string(bytes: &[u8], len_max: usize) -> Option<(&[u8], &[u8])> {
-    let inside = bytes.strip_prefix(b"\"")?;
-    let (text, rest) = inside.split_at_checked(find_special(inside))?;
-    let rest = rest.strip_prefix(b"\"")?;
-    (text.len() <= len_max).then_some((text, rest))
+    let [b'"', inside @ ..] = bytes else {
+        return None;
+    };
+    match inside.split_at_checked(find_special(inside)) {
+        Some((text, [b'"', rest @ ..])) if text.len() <= len_max => Some((text, rest)),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ pub(super) fn read_command<'a>(
 ) -> Result<Command<'a>, Rejection<'a>> {
     scratch.clear();
     match kind {
-        EndpointKind::Producer => publish::read(is_sealed, text, scratch).map(Command::Producer),
+        EndpointKind::Producer => publish::read(is_sealed, text, scratch),
         EndpointKind::Consumer => consume::read_consumer(text, scratch).map(Command::Consumer),
         EndpointKind::Reader => consume::read_reader(text).map(Command::Reader),
     }

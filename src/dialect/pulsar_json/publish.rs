@@ -21,7 +21,7 @@ use crate::{
         scratch::StringList,
     },
     session::{
-        Payload, PayloadError, Publish, Sealed,
+        Command, Payload, PayloadError, Publish, Sealed,
         producer::{self, Compression},
     },
 };
@@ -34,7 +34,7 @@ pub(super) fn read<'a>(
     is_sealed: bool,
     text: &'a [u8],
     scratch: &'a mut Scratch,
-) -> Result<producer::Command<'a>, Rejection<'a>> {
+) -> Result<Command<'a>, Rejection<'a>> {
     let Scratch {
         text: unescaped,
         properties,
@@ -43,12 +43,13 @@ pub(super) fn read<'a>(
         param,
         ..
     } = scratch;
-    let fields = match Fields::read(text, properties, clusters) {
-        Ok(Some(fields)) => fields,
-        Ok(None) => return Err(wrong_payload("payload is required", None)),
+    let mut fields = Fields::default();
+    match fields.read(text, properties, clusters) {
+        Ok(true) => {}
+        Ok(false) => return Err(wrong_payload("payload is required", None)),
         // Java has not got as far as the context.
         Err(error) => return Err(reply(FAILED_TO_DESERIALIZE, error.to_string(), None)),
-    };
+    }
 
     // Everything is unescaped before anything is borrowed: the buffer may move.
     let payload = fields
@@ -82,7 +83,7 @@ pub(super) fn read<'a>(
             });
         }
     };
-    Ok(producer::Command::Publish(Publish {
+    Ok(Command::Producer(producer::Command::Publish(Publish {
         payload: Payload {
             encoded: payload,
             len: base64::decoded_len(payload),
@@ -96,7 +97,7 @@ pub(super) fn read<'a>(
         deliver: fields.deliver(),
         extra: None,
         sealed,
-    }))
+    })))
 }
 
 /// What belongs to content that the client encrypted. Java takes a message without parameter, and its

@@ -26,26 +26,26 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// `None` for the literal `null`.
+    /// Reads them into one that is empty. `false` for the literal `null`.
     pub(super) fn read(
+        &mut self,
         text: &'a [u8],
         properties: &mut StringList,
         clusters: &mut StringList,
-    ) -> Result<Option<Self>, JsonError> {
+    ) -> Result<bool, JsonError> {
         let Some(mut members) = ObjectReader::new(text)? else {
-            return Ok(None);
+            return Ok(false);
         };
-        let mut fields = Self::default();
         loop {
             // What nearly every message has.
             while let Some((name, text)) = members.next_plain() {
                 match name {
-                    b"payload" => fields.payload = Some(text),
-                    b"context" => fields.context = Some(text),
-                    b"key" => fields.key = Some(text),
+                    b"payload" => self.payload = Some(text),
+                    b"context" => self.context = Some(text),
+                    b"key" => self.key = Some(text),
                     name => {
                         let value = Value::String(text);
-                        fields.take(&members, name, &value, properties, clusters)?;
+                        self.take(&members, name, &value, properties, clusters)?;
                     }
                 }
             }
@@ -53,13 +53,13 @@ impl<'a> Fields<'a> {
                 continue;
             }
             let Some((name, value)) = members.next()? else {
-                return Ok(Some(fields));
+                return Ok(true);
             };
             let name = match name.plain_bytes() {
                 Some(plain) => Cow::Borrowed(plain),
                 None => Cow::Owned(name.to_cow().into_owned().into_bytes()),
             };
-            fields.take(&members, &name, &value, properties, clusters)?;
+            self.take(&members, &name, &value, properties, clusters)?;
         }
     }
 

@@ -38,9 +38,10 @@ fn answer(text: &str) -> String {
     answered(read(false, text.as_bytes(), &mut scratch))
 }
 
-fn answered(outcome: Result<producer::Command<'_>, Rejection<'_>>) -> String {
+fn answered(outcome: Result<Command<'_>, Rejection<'_>>) -> String {
     match outcome {
-        Ok(producer::Command::Publish(publish)) => shown(&publish),
+        Ok(Command::Producer(producer::Command::Publish(publish))) => shown(&publish),
+        Ok(other) => format!("no publish, but {other:?}"),
         Err(Rejection::Reply {
             code,
             message,
@@ -55,7 +56,9 @@ fn sealed(fields: &str) -> String {
     let mut scratch = Scratch::new();
     let text = format!(r#"{{"payload":"YQ==","context":"c",{fields}}}"#);
     match read(true, text.as_bytes(), &mut scratch) {
-        Ok(producer::Command::Publish(publish)) => format!("{:?}", publish.sealed.unwrap()),
+        Ok(Command::Producer(producer::Command::Publish(publish))) => {
+            format!("{:?}", publish.sealed.unwrap())
+        }
         rejected => answered(rejected),
     }
 }
@@ -274,11 +277,12 @@ fn reads_fields_as_jackson_does() {
 
 fn fields_in_words(text: &str) -> String {
     let (mut properties, mut clusters) = (StringList::default(), StringList::default());
-    let fields = match Fields::read(text.as_bytes(), &mut properties, &mut clusters) {
-        Ok(Some(fields)) => fields,
-        Ok(None) => return "null".to_owned(),
+    let mut fields = Fields::default();
+    match fields.read(text.as_bytes(), &mut properties, &mut clusters) {
+        Ok(true) => {}
+        Ok(false) => return "null".to_owned(),
         Err(_) => return "refused".to_owned(),
-    };
+    }
     let quoted = |bytes: &[u8]| {
         bytes.iter().fold("\"".to_owned(), |mut text, &byte| {
             match byte {
