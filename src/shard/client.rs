@@ -117,6 +117,11 @@ impl Client {
             stall_timer: false,
         }
     }
+
+    /// Whether its session publishes.
+    pub(super) fn is_producer(&self) -> bool {
+        matches!(&self.phase, Phase::Open(open) if matches!(open.session, Session::Producer(_)))
+    }
 }
 
 impl Phase {

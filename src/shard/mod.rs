@@ -194,14 +194,19 @@ impl Shard {
     /// A whole outbox was written; its buffer comes back.
     pub fn handle_client_written(&mut self, now: Now, key: SessionKey, buffer: Vec<u8>) {
         self.buffers.put(buffer);
+        let mut may_wait = false;
         if let Some(client) = self.clients.get_mut(key) {
             client.outbox.handle_written();
             client.active = now.mono;
             client.stalled_since = None;
+            // A producer that is read has nothing that waits for room.
+            may_wait = client.paused || !client.is_producer();
         }
         // What came meanwhile may be too much again.
         self.announce(now, key);
-        self.may_resume(key);
+        if may_wait {
+            self.may_resume(key);
+        }
         self.settle(now);
     }
 
