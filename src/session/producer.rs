@@ -278,8 +278,9 @@ struct Contexts {
 impl Contexts {
     /// Consumed text is moved out of the way only when it is at least this long and half of all.
     const COMPACT_BYTES_MIN: usize = 4096;
-    /// An empty queue keeps no more than this.
-    const IDLE_BYTES_MAX: usize = 4096;
+    /// An empty queue keeps no more than this, or than its places take, which it keeps too: for short contexts that is
+    /// enough to never grow again.
+    const IDLE_BYTES_MIN: usize = 4096;
 
     fn push(&mut self, context: Option<&str>, sent: Sent) {
         if self.sent.is_empty() {
@@ -294,9 +295,9 @@ impl Contexts {
     }
 
     fn pop(&mut self) -> Option<&str> {
-        if self.sent.len() == 1 && self.text.capacity() > Self::IDLE_BYTES_MAX {
+        if self.sent.len() == 1 && self.text.capacity() > self.idle_bytes_max() {
             self.text.drain(..self.head);
-            self.text.shrink_to(Self::IDLE_BYTES_MAX);
+            self.text.shrink_to(self.idle_bytes_max());
             self.head = 0;
         }
         let (len, _) = self.sent.pop_front()?;
@@ -304,6 +305,11 @@ impl Contexts {
         let start = self.head;
         self.head += len;
         self.text.get(start..self.head)
+    }
+
+    fn idle_bytes_max(&self) -> usize {
+        let places = self.sent.capacity() * size_of::<(Option<usize>, Sent)>();
+        places.max(Self::IDLE_BYTES_MIN)
     }
 }
 
@@ -364,6 +370,21 @@ mod tests {
         assert_eq!(contexts.pop().map(str::len), Some(1 << 20));
         contexts.push(Some("a"), Sent::default());
         assert_eq!(contexts.pop(), Some("a"));
-        assert!(contexts.text.capacity() <= 2 * Contexts::IDLE_BYTES_MAX);
+        assert!(contexts.text.capacity() <= 2 * Contexts::IDLE_BYTES_MIN);
+    }
+
+    #[test]
+    fn a_queue_that_fills_and_empties_does_not_grow_again() {
+        let mut contexts = Contexts::default();
+        let mut capacities = Vec::new();
+        for _ in 0..3 {
+            for number in 0..500 {
+                contexts.push(Some(&format!("context-{number:08}")), Sent::default());
+            }
+            while contexts.pop().is_some() {}
+            capacities.push((contexts.text.capacity(), contexts.sent.capacity()));
+        }
+        assert!(capacities[0].0 >= 500 * "context-00000000".len());
+        assert_eq!(capacities[1..], [capacities[0]; 2]);
     }
 }
