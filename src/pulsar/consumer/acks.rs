@@ -71,7 +71,7 @@ impl Acks {
         match self.find(entry) {
             Ok(at) => {
                 if let Some(left) = &mut self.pending[at].1 {
-                    left.intersect(&done.inverse());
+                    left.subtract(done);
                 }
             }
             Err(at) => self.insert(now, at, entry, Some(done.inverse())),

@@ -114,10 +114,10 @@ impl Bits {
         Some(index * 64 + word.trailing_zeros())
     }
 
-    /// Keeps what is set in both.
-    pub(super) fn intersect(&mut self, other: &Self) {
+    /// Keeps what is clear in `other`.
+    pub(super) fn subtract(&mut self, other: &Self) {
         for (word, other) in self.words_mut().iter_mut().zip(other.words()) {
-            *word &= other;
+            *word &= !other;
         }
     }
 
@@ -231,12 +231,12 @@ mod tests {
             let behind = model[start as usize..].iter().filter(|b| **b).count();
             prop_assert_eq!(bits.count_from(start) as usize, behind);
             let other = Bits::from_words(len, words.into_iter());
-            let (mut both, mut more) = (bits.clone(), bits.clone());
-            both.intersect(&other);
+            let (mut more, mut less) = (bits.clone(), bits.clone());
+            less.subtract(&other);
             more.unite(&other);
             for index in 0..len {
                 prop_assert_eq!(bits.get(index), model[index as usize]);
-                prop_assert_eq!(both.get(index), bits.get(index) && other.get(index));
+                prop_assert_eq!(less.get(index), bits.get(index) && !other.get(index));
                 prop_assert_eq!(more.get(index), bits.get(index) || other.get(index));
                 prop_assert_eq!(bits.inverse().get(index), !bits.get(index));
             }
