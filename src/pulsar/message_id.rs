@@ -4,10 +4,8 @@
 //! message of a batch. Above this folder it is opaque bytes. What an id means to a subscription is
 //! the consumer's business; here it is only read and written.
 
-use bytes::BufMut;
-
 use crate::{
-    codec::protobuf::{Field, Reader, put_bytes_header, put_uint, take_uint, uint_len},
+    codec::protobuf::{Field, Reader, take_uint, uint_len},
     session::{BadMessageId, MessageId},
 };
 
@@ -103,33 +101,71 @@ impl PulsarId {
     /// when there is one, the batch size always.
     #[must_use]
     pub fn encode(&self) -> MessageId {
-        let mut bytes = [0; MessageId::BYTES_MAX];
-        let mut rest = &mut bytes[..];
-        put_uint(&mut rest, 1, self.entry.ledger);
-        put_uint(&mut rest, 2, self.entry.entry);
+        let mut id = Encoded::default();
+        id.put(1, self.entry.ledger);
+        id.put(2, self.entry.entry);
         if let Some(partition) = self.partition {
-            put_uint(&mut rest, 3, u64::from(partition));
+            id.put(3, u64::from(partition));
         }
         if let Some(index) = self.batch_index {
-            put_uint(&mut rest, 4, u64::from(index));
+            id.put(4, u64::from(index));
         }
-        put_uint(&mut rest, 6, u64::from(self.batch_size));
+        id.put(6, u64::from(self.batch_size));
         if let Some(first) = self.first_chunk {
             let partition = self.partition.map(u64::from);
             let len = uint_len(1, first.ledger)
                 + uint_len(2, first.entry)
                 + partition.map_or(0, |partition| uint_len(3, partition))
                 + uint_len(6, 0);
-            put_bytes_header(&mut rest, 7, len);
-            put_uint(&mut rest, 1, first.ledger);
-            put_uint(&mut rest, 2, first.entry);
+            id.put_bytes([7 << 3 | 2, u8::try_from(len).unwrap_or_default()]);
+            id.put(1, first.ledger);
+            id.put(2, first.entry);
             if let Some(partition) = partition {
-                put_uint(&mut rest, 3, partition);
+                id.put(3, partition);
             }
-            put_uint(&mut rest, 6, 0);
+            id.put(6, 0);
         }
-        let len = MessageId::BYTES_MAX - rest.remaining_mut();
-        MessageId::whole(bytes, len)
+        MessageId::whole(id.bytes, id.len)
+    }
+}
+
+/// An id being written, in room enough for the longest one.
+struct Encoded {
+    bytes: [u8; MessageId::BYTES_MAX],
+    len: usize,
+}
+
+impl Default for Encoded {
+    fn default() -> Self {
+        Self {
+            bytes: [0; MessageId::BYTES_MAX],
+            len: 0,
+        }
+    }
+}
+
+impl Encoded {
+    /// A number, whose field is below 16.
+    #[inline]
+    fn put(&mut self, field: u8, value: u64) {
+        let mut rest = value;
+        let mut before = field << 3;
+        while rest >= 0x80 {
+            self.put_bytes([before]);
+            before = rest.to_le_bytes()[0] | 0x80;
+            rest >>= 7;
+        }
+        self.put_bytes([before, rest.to_le_bytes()[0]]);
+    }
+
+    #[inline]
+    fn put_bytes<const N: usize>(&mut self, bytes: [u8; N]) {
+        let place = self.bytes.get_mut(self.len..self.len + N);
+        debug_assert!(place.is_some(), "an id fits");
+        if let Some(place) = place {
+            place.copy_from_slice(&bytes);
+            self.len += N;
+        }
     }
 }
 
@@ -160,6 +196,7 @@ pub(super) fn natural(value: u64) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::protobuf::put_uint;
     use proptest::prelude::*;
 
     fn id(ledger: u64, entry: u64) -> PulsarId {
@@ -236,6 +273,24 @@ mod tests {
         ] {
             assert_eq!(PulsarId::decode(bytes), Err(BadMessageId), "{bytes:02x?}");
         }
+    }
+
+    #[test]
+    fn the_longest_id_fits() {
+        let longest = PulsarId {
+            entry: EntryId {
+                ledger: u64::MAX,
+                entry: u64::MAX,
+            },
+            partition: Some(u32::MAX >> 1),
+            batch_index: Some(u32::MAX >> 1),
+            batch_size: u32::MAX >> 1,
+            first_chunk: Some(EntryId {
+                ledger: u64::MAX,
+                entry: u64::MAX,
+            }),
+        };
+        assert_eq!(PulsarId::decode(longest.encode().as_bytes()), Ok(longest));
     }
 
     proptest! {
