@@ -20,7 +20,8 @@ pub(crate) struct Deflate {
 impl Deflate {
     pub(crate) fn new() -> Self {
         Self {
-            deflater: Compress::new(Compression::fast(), false),
+            // zlib's default, as clients have it: its codes fit the message. Lower levels leave the service less to do.
+            deflater: Compress::new(Compression::default(), false),
             inflater: Decompress::new(false),
             space: Vec::new(),
         }
