@@ -79,7 +79,8 @@ const fn last_group(rest: &[u8]) -> Option<[u8; 4]> {
     }
 }
 
-pub(super) const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+pub(super) const ALPHABET: &[u8; 64] =
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// The four characters of three bytes.
 const fn characters([a, b, c]: [u8; 3]) -> [u8; 4] {
