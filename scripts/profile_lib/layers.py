@@ -42,10 +42,10 @@ KERNEL = [
 ]
 OURS = [
     (UNMASK, r";next_message;"),
-    (CHECKSUM, r"crc32c|crc_u64|crc32_u64"),
+    (CHECKSUM, r"crc32c|crc_u64|crc32_u64|;by_three(;|$)"),
     (BASE64, r"base64|encode_append"),
     (JSON_READ, r";read_command(;|$)"),
-    (JSON_WRITTEN, r"write_event|event_len_hint|messages::write|frame::finish|;write;"),
+    (JSON_WRITTEN, r"write_event|event_len_hint|messages::write|frame::finish"),
     (SEND, r"publish_at|Producer::publish"),
     (CONSUMER, r"acknowledge|next_delivery|next_held|handle_entry|;hold(;|$)"),
     (FRAMES_READ, r"next_event|;broker_bytes(;|$)"),

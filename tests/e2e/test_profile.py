@@ -73,6 +73,8 @@ def test_stacks_have_their_layers():
         f"{inside};handle_client_bytes;messages;handle_command;publish_at;Producer::publish;crc32c::hw": layers.CHECKSUM,
         f"{inside};handle_client_bytes;messages;handle_command;pulsar_ws_fast::pulsar::Pulsar::publish_at": layers.SEND,
         f"{inside};handle_broker_bytes;broker_bytes;pulsar_ws_fast::pulsar::dispatch::next_event": layers.FRAMES_READ,
+        f"{inside};handle_broker_bytes;broker_bytes;next_event;handle_message;by_three;next": layers.CHECKSUM,
+        f"{inside};handle_broker_bytes;broker_event;entry;next_delivery;note_taken;insert;write;write": layers.CONSUMER,
         f"{inside};handle_broker_bytes;broker_event;published;write;write_event;write_receipt": layers.JSON_WRITTEN,
         f"{inside};handle_client_bytes;client_input;must_wait": layers.ROUTING,
         "shard-0;with;run;poll;transition_to_idle": layers.TURN,
