@@ -153,7 +153,7 @@ mod tests {
             let found = with(&format!("Accept: {accept}\r\n"), |head| page(head).0);
             assert_eq!(found, expected, "{accept}");
         }
-        assert_eq!(with("", |head| page(head)), (Some(PageForm::Html), false));
+        assert_eq!(with("", page), (Some(PageForm::Html), false));
     }
 
     #[test]
