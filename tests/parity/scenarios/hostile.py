@@ -98,6 +98,21 @@ def deflate(stage: Stage) -> None:
         producer.close()
 
 
+@scenario("hostile/deflate-offers", "frame deflate")
+def deflate_offers(stage: Stage) -> None:
+    """In how many ways compression can be offered; a message goes either way."""
+    for offer in ("permessage-deflate; client_max_window_bits", "permessage-deflate; server_max_window_bits=10", "permessage-deflate;server_no_context_takeover;client_no_context_takeover",
+                  "foo, permessage-deflate", "permessage-deflate, permessage-deflate", "PERMESSAGE-DEFLATE", 'permessage-deflate; client_max_window_bits=15; server_max_window_bits="10"',
+                  "permessage-bzip2", "", " permessage-deflate ; client_no_context_takeover "):
+        topic = stage.topic()
+        producer = stage.producer(topic, label=f"[{offer}]", headers={"Sec-WebSocket-Extensions": offer})
+        consumer = stage.consumer(topic, label=f"[{offer}] consumer", headers={"Sec-WebSocket-Extensions": offer}, subscriptionInitialPosition="Earliest")
+        producer.publish("QUJD" * 1000)
+        consumer.read()
+        producer.close()
+        consumer.close()
+
+
 # JSON.
 
 

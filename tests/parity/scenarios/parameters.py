@@ -129,3 +129,21 @@ def encryption_keys(stage: Stage) -> None:
         "names": "a,b", "empty": "", "empty object": keys(),
     }.items():
         stage.producer(topic, label=name, encryptionKeys=value)
+
+
+@scenario("parameters/encryption-keys-forms", "producer encryptionKeys", "encryptionKeys client side", "encryptionKeys names")
+def encryption_keys_forms(stage: Stage) -> None:
+    """What is read as keys, what as names, and what as neither. Whatever opens can publish."""
+    topic = stage.topic()
+    one = {"keyValue": "AAAA"}
+    for name, value in {
+        "no value": keys(a={"keyValue": None}), "no metadata": keys(a=one), "metadata null": keys(a={**one, "metadata": None}), "number in metadata": keys(a={**one, "metadata": {"a": 1}}),
+        "nested metadata": keys(a={**one, "metadata": {"a": {}}}), "list": base64.b64encode(b"[]").decode(), "text": base64.b64encode(b'"a"').decode(), "empty value": keys(a={"keyValue": ""}),
+        "value that is no base64": keys(a={"keyValue": "!!"}), "unknown member": keys(a={**one, "x": 1}), "null": keys(a=None), "empty name": keys(**{"": one}), "number": keys(a=5),
+        "second null": keys(a=one, b=None), "unpadded": keys(a=one).rstrip("="), "trailing": base64.b64encode(b'{"a":{"keyValue":"AAAA"}}x').decode(), "empty among names": "a,,b", "blank": " ",
+        "same name twice": base64.b64encode(b'{"a":{"keyValue":"AAAA"},"a":{"keyValue":"AAEC"}}').decode(),
+    }.items():
+        producer = stage.producer(topic, label=name, encryptionKeys=value, batchingEnabled="true", maxPendingMessages="x")
+        producer.publish("YQ==", encryptionParam="AAEC")
+    consumer = stage.consumer(topic, subscriptionInitialPosition="Earliest", cryptoFailureAction="CONSUME")
+    consumer.quiet(1)
