@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 
 from ..catalogue import scenario
 from ..stage import Socket, Stage
+from .consume import CLIENT_SIDE
 
 A = '{"payload":"YQ==","context":"c"}'
 
@@ -129,3 +131,75 @@ def deleted_namespace(stage: Stage) -> None:
     stage.broker.admin("DELETE", f"namespaces/{namespace.name}")
     stage.wait(0.5)
     three(namespace)
+
+
+@scenario("limits/encryption-required", "limit encryption", "encryptionKeys client side")
+def encryption_required(stage: Stage) -> None:
+    """Who encrypts may publish; who consumes need not say how."""
+    namespace = Namespace(stage, encryptionRequired=True)
+    producer = namespace.open("producer", f"t?encryptionKeys={CLIENT_SIDE}", "producer")
+    producer.publish("YQ==", encryptionParam="AAEC")
+    for kind, rest in (("consumer", "t/s"), ("reader", "t")):
+        namespace.open(kind, rest, kind)
+
+
+@scenario("limits/no-delays", "limit delays", "publish deliverAfterMs")
+def no_delays(stage: Stage) -> None:
+    """Where delays are off a message comes at once; where they are bounded a longer one is refused."""
+    for name, policy in {"off": {"active": False, "tickTime": 1000}, "bounded": {"active": True, "tickTime": 1000, "maxDeliveryDelayInMillis": 1000}}.items():
+        namespace = Namespace(stage, delayedDelivery=policy)
+        consumer = namespace.open("consumer", "t/s?subscriptionType=Shared", f"{name} consumer")
+        producer = namespace.open("producer", "t", f"{name} producer")
+        producer.publish("YQ==", deliverAfterMs=300_000, context="late")
+        producer.publish("Yg==", context="now")
+        consumer.quiet(1)
+
+
+@scenario("limits/rates", "limit rates")
+def rates(stage: Stage) -> None:
+    """What is slowed down is not lost."""
+    for name, policy in {"publishRate": {"publishThrottlingRateInMsg": 5, "publishThrottlingRateInByte": -1},
+                         "dispatchRate": {"dispatchThrottlingRateInMsg": 2, "dispatchThrottlingRateInByte": -1, "ratePeriodInSecond": 1}}.items():
+        namespace = Namespace(stage, **{name: policy})
+        consumer = namespace.open("consumer", "t/s", f"{name} consumer")
+        producer = namespace.open("producer", "t", f"{name} producer")
+        producer.send(*[{"payload": "YQ==", "context": str(number)} for number in range(5)])
+        producer.read(5)
+        consumer.read(5)
+
+
+@scenario("limits/duplicates-batched", "publish deduplicated", "producer batchingEnabled")
+def duplicates_batched(stage: Stage) -> None:
+    """Of a producer that comes again with older numbers only what is new is stored."""
+    namespace = Namespace(stage, deduplication=True)
+    for batched in ("false", "true"):
+        parameters = f"producerName=mine-{batched}&batchingEnabled={batched}&batchingMaxPublishDelay=200"
+        consumer = namespace.open("consumer", f"t-{batched}/s", f"{batched} consumer")
+        for first, label in ((9, "first"), (10, "again")):
+            producer = namespace.open("producer", f"t-{batched}?{parameters}&initialSequenceId={first}", f"{batched} {label}")
+            lines, stage.transcript.lines = stage.transcript.lines, []
+            producer.send(*[{"payload": "YQ==", "context": str(number)} for number in range(3)])
+            results = [json.loads(text)["result"] for text in producer.read(3)]
+            producer.close()
+            got = len(consumer.read(3, seconds=1.5))
+            stage.transcript.lines = lines
+            stage.note(f"{batched} {label}", (results, got))
+
+
+@scenario("limits/deleted-for-good", "limit topics", "event delete topic")
+def deleted_for_good(stage: Stage) -> None:
+    """A topic that nobody may make again is missing until somebody who may does."""
+    namespace = Namespace(stage)
+    stage.broker.admin("PUT", f"persistent/{namespace.name}/t")
+    consumer, reader, producer = (namespace.open(kind, rest, kind) for kind, rest in (("consumer", "t/s"), ("reader", "t"), ("producer", "t?sendTimeoutMillis=4000")))
+    producer.publish("YQ==")
+    consumer.ack(consumer.json())
+    reader.read()
+    stage.broker.admin("POST", f"namespaces/{namespace.name}/autoTopicCreation", {"allowAutoTopicCreation": False})
+    stage.wait(0.5)
+    stage.broker.admin("DELETE", f"persistent/{namespace.name}/t?force=true")
+    stage.wait(1)
+    producer.publish("YQ==", context="gone")
+    stage.broker.admin("PUT", f"persistent/{namespace.name}/t")
+    stage.wait(5)
+    producer.publish("YQ==", context="again")
