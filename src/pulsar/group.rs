@@ -17,6 +17,7 @@ use super::{
     error::Failure,
     half::{HalfKey, Role, State, wire_id},
     lookup::Located,
+    publishing::closed,
     routing::Router,
 };
 use crate::{
@@ -127,7 +128,7 @@ impl Pulsar {
     ) -> Result<Lane, PublishError> {
         match self.group(key).and_then(|group| group.route(now, publish)) {
             Some(part) => self.publish_at(now, part, publish),
-            None => Err(super::closed()),
+            None => Err(closed()),
         }
     }
 
