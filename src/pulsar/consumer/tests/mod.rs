@@ -24,10 +24,10 @@ use super::*;
 use crate::{
     pulsar::{message_id::PulsarId, payload::Scratch},
     session::{
-        Encryption,
+        BadMessageId, Delivery, Encryption, Lane,
         consumer::{InitialPosition, Spec, SubscriptionType, Undecryptable},
     },
-    timer::Instant,
+    timer::{Instant, Now},
 };
 
 /// `MessageMetadata` as producers write it.
