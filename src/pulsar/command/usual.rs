@@ -62,7 +62,7 @@ impl Usual {
         const BYTES: u8 = WireType::Bytes as u8;
         const COMMAND: [u8; 3] = [
             tag(TYPE, WireType::Varint as u8),
-            Kind::Send as u8,
+            (Kind::Send as u32).to_le_bytes()[0],
             tag(Kind::Send as u32, BYTES),
         ];
         const NAME: u8 = tag(metadata::PRODUCER_NAME, BYTES);
@@ -98,7 +98,7 @@ impl Usual {
 
 /// A tag of one byte.
 const fn tag(field: u32, kind: u8) -> u8 {
-    (field as u8) << 3 | kind
+    field.to_le_bytes()[0] << 3 | kind
 }
 
 /// A size as frames have it.
