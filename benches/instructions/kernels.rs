@@ -13,7 +13,10 @@ use pulsar_ws_fast::{
         wire::{Frame, frame_len},
     },
     session::{Command, Event, producer},
-    ws::{Incoming, Inflater, Input, Limits, WebSocket},
+    ws::{
+        Incoming, Inflater, Input, Limits, WebSocket,
+        frame::{Header, Opcode},
+    },
 };
 
 use crate::{
@@ -42,6 +45,9 @@ pub(crate) fn run(cases: &Cases) {
         &with_more,
     );
     receipts(cases);
+    for (name, level) in [("level 1", 1), ("level 6", 6)] {
+        inflate(cases, name, level);
+    }
 }
 
 fn bytes(cases: &Cases, name: &str, size: usize) {
@@ -110,6 +116,60 @@ fn publish(cases: &Cases, name: &str, size: usize) {
     );
     let text = input::publish(size, "", 1234);
     read_publish(cases, &format!("dialect: read a publish of {name}"), &text);
+}
+
+/// Of random bytes, as `pulsar-ws-load --deflate` sends them at level 1 and most clients would at level 6.
+fn inflate(cases: &Cases, name: &str, level: u32) {
+    let mut state = 1_u64;
+    let payload: Vec<u8> = (0..1024)
+        .map(|_| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            state.to_be_bytes()[0]
+        })
+        .collect();
+    let mut text = b"{\"payload\":\"".to_vec();
+    base64::encode_append(&payload, &mut text);
+    text.extend_from_slice(b"\",\"context\":\"1234\"}");
+    let mut compressed = Vec::with_capacity(2 * text.len());
+    flate2::Compress::new(flate2::Compression::new(level), false)
+        .compress_vec(&text, &mut compressed, flate2::FlushCompress::Sync)
+        .expect("compresses");
+    compressed.truncate(compressed.len() - 4);
+    let header = Header {
+        fin: true,
+        opcode: Opcode::Text,
+        compressed: true,
+        mask: Some([0; 4]),
+        payload_bytes: compressed.len() as u64,
+    };
+    let mut frames = Vec::new();
+    for _ in 0..MESSAGES {
+        header.encode(&mut frames);
+        frames.extend_from_slice(&compressed);
+    }
+    cases.run(
+        &format!("ws: inflate a publish of 1 KiB, compressed at {name}"),
+        MESSAGES,
+        || {
+            let ws = WebSocket::new(Limits::default()).with_deflate(15);
+            (ws, Inflater::new())
+        },
+        |(ws, inflater), counter| {
+            let mut bytes = frames.clone();
+            let mut text_bytes = 0;
+            counter.count(|| {
+                let (mut input, mut out) = (Input::new(&mut bytes), Vec::new());
+                while let Ok(Some(incoming)) = ws.next_message(&mut input, &mut out, inflater) {
+                    if let Incoming::Text(text) = incoming {
+                        text_bytes += text.len();
+                    }
+                }
+            });
+            assert_eq!(text_bytes, MESSAGES * text.len());
+        },
+    );
 }
 
 fn read_publish(cases: &Cases, name: &str, text: &str) {

@@ -8,6 +8,7 @@
 use std::fmt;
 
 use super::frame::{self, FrameMark};
+use crate::codec::fixed_huffman;
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
 /// What a sender leaves off the end of a message (RFC 7692 section 7.2.1), and behind it a last, empty block: only
@@ -82,6 +83,15 @@ impl Inflater {
         if compressed.is_empty() {
             return Ok(());
         }
+        let stop = bytes_max.saturating_add(1);
+        if self.bytes.is_empty() {
+            self.bytes.resize(FIRST_BYTES.min(stop), 0);
+        }
+        let end = self.bytes.len().min(bytes_max);
+        if let Some(bytes) = fixed_huffman::inflate(compressed, &mut self.bytes[..end]) {
+            self.message_bytes = bytes;
+            return Ok(());
+        }
         if let Some(stream) = &mut self.stream {
             stream.reset(false);
         }
@@ -105,7 +115,7 @@ impl Inflater {
         let stop = bytes_max.saturating_add(1);
         loop {
             if self.message_bytes == self.bytes.len() {
-                let bytes = self.bytes.len().saturating_mul(2).max(FIRST_BYTES);
+                let bytes = self.bytes.len().saturating_mul(2);
                 self.bytes
                     .resize(bytes.min(stop).max(self.message_bytes + 1), 0);
             }

@@ -1,0 +1,193 @@
+use super::*;
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
+use proptest::prelude::*;
+
+/// What zlib makes of `text`, without the end of its flush.
+fn compressed(text: &[u8], level: u32) -> Vec<u8> {
+    let mut stream = Compress::new(Compression::new(level), false);
+    let mut bytes = Vec::with_capacity(text.len() * 9 / 8 + 100);
+    stream
+        .compress_vec(text, &mut bytes, FlushCompress::Sync)
+        .expect("compresses");
+    assert_eq!(stream.total_in(), text.len() as u64);
+    bytes.truncate(bytes.len() - 4);
+    bytes
+}
+
+/// What zlib makes of a message; `None` if it is not whole.
+fn by_zlib(compressed: &[u8]) -> Option<Vec<u8>> {
+    let bytes = [compressed, &[0x00, 0x00, 0xFF, 0xFF, 0x03, 0x00]].concat();
+    let mut stream = Decompress::new(false);
+    let mut text = Vec::with_capacity(1 << 16);
+    let status = stream.decompress_vec(&bytes, &mut text, FlushDecompress::Finish);
+    let ended = matches!(status, Ok(Status::StreamEnd));
+    let whole = ended && stream.total_in() == bytes.len() as u64;
+    whole.then_some(text)
+}
+
+fn inflated(compressed: &[u8]) -> Option<Vec<u8>> {
+    let mut out = vec![0xAA; 1 << 16];
+    let len = inflate(compressed, &mut out)?;
+    out.truncate(len);
+    Some(out)
+}
+
+/// Bits that are put together by hand.
+#[derive(Default)]
+struct Bits {
+    bytes: Vec<u8>,
+    count: usize,
+}
+
+impl Bits {
+    /// The lowest bit first, as numbers are written.
+    fn number(mut self, number: u16, bits: usize) -> Self {
+        for bit in 0..bits {
+            if self.count % 8 == 0 {
+                self.bytes.push(0);
+            }
+            let last = self.bytes.last_mut().expect("pushed");
+            *last |= u8::from(number >> bit & 1 == 1) << (self.count % 8);
+            self.count += 1;
+        }
+        self
+    }
+
+    /// The highest bit first, as codes are written.
+    fn code(self, code: u16, bits: usize) -> Self {
+        self.number(code.reverse_bits() >> (16 - bits), bits)
+    }
+}
+
+/// A block with `byte` and a repetition of the codes given, ended as by a flush.
+fn repetition(byte: u16, length: u16, distance: u16) -> Vec<u8> {
+    let begun = Bits::default().number(0b010, 3).code(0x30 + byte, 8);
+    let begun = match length {
+        257..280 => begun.code(length - 256, 7),
+        _ => begun.code(length - 280 + 0xC0, 8),
+    };
+    begun.code(distance, 5).code(0, 7).number(0, 3).bytes
+}
+
+#[test]
+fn each_byte_has_its_code() {
+    for byte in 0..=255_u16 {
+        let bits = Bits::default().number(0b010, 3);
+        let bits = match byte {
+            0..144 => bits.code(0x30 + byte, 8),
+            _ => bits.code(0x190 + byte - 144, 9),
+        };
+        let whole = bits.code(0, 7).number(0, 3).bytes;
+        let text = u8::try_from(byte).expect("a byte");
+        assert_eq!(inflated(&whole), Some(vec![text]));
+        assert_eq!(by_zlib(&whole), Some(vec![text]));
+    }
+}
+
+#[test]
+fn repetitions_reach_into_themselves_and_not_before_the_beginning() {
+    assert_eq!(inflated(&repetition(b'x'.into(), 257, 0)).unwrap(), b"xxxx");
+    assert_eq!(
+        inflated(&repetition(b'x'.into(), 264, 0)).unwrap(),
+        [b'x'; 11]
+    );
+    assert_eq!(
+        inflated(&repetition(b'x'.into(), 285, 0)).unwrap(),
+        [b'x'; 259]
+    );
+    assert_eq!(inflated(&repetition(b'x'.into(), 257, 1)), None);
+}
+
+#[test]
+fn codes_without_a_meaning_are_left_to_the_other_decoder() {
+    for length in [286, 287] {
+        let bytes = repetition(b'x'.into(), length, 0);
+        assert_eq!((inflated(&bytes), by_zlib(&bytes)), (None, None));
+    }
+    for distance in [30, 31] {
+        let bytes = repetition(b'x'.into(), 257, distance);
+        assert_eq!((inflated(&bytes), by_zlib(&bytes)), (None, None));
+    }
+}
+
+#[test]
+fn text_of_any_length_is_read_at_once_wherever_it_begins() {
+    let text: Vec<u8> = (0..200_u8)
+        .map(|place| place.wrapping_mul(37) % 128)
+        .collect();
+    for length in 1..text.len() {
+        let whole = compressed(&text[..length], 1);
+        assert_eq!(inflated(&whole).unwrap(), text[..length], "{length}");
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_left_to_the_other_decoder() {
+    let text = b"a payload of some length, of which little comes again";
+    let whole = compressed(text, 1);
+    for room in 0..text.len() {
+        assert_eq!(inflate(&whole, &mut vec![0; room]), None, "{room}");
+    }
+    assert_eq!(inflate(&whole, &mut vec![0; text.len()]), Some(text.len()));
+}
+
+#[test]
+fn what_is_cut_or_goes_on_is_left_to_the_other_decoder() {
+    let whole = compressed(b"{\"payload\":\"YWJj\",\"context\":\"1\"}", 6);
+    assert!(inflated(&whole).is_some());
+    for end in 0..whole.len() {
+        assert_eq!(inflated(&whole[..end]), None, "cut at {end}");
+    }
+    assert_eq!(inflated(&[&whole[..], &[0]].concat()), None);
+}
+
+#[test]
+fn many_repetitions_are_left_to_the_other_decoder() {
+    let text: Vec<u8> = (0..40_000_u32)
+        .flat_map(|number| format!("{},", number.wrapping_mul(2_654_435_761) % 97).into_bytes())
+        .collect();
+    assert!(inflated(&compressed(&text[..100], 1)).is_some());
+    assert_eq!(inflated(&compressed(&text, 1)), None);
+}
+
+proptest! {
+    #[test]
+    fn what_is_inflated_is_what_zlib_inflates(
+        text in prop_oneof!["[A-Za-z0-9+/]{0,3000}", "(\\{\"a\":\"[A-Za-z0-9]{20}\"\\}){1,60}", "\\PC{0,500}"],
+        level in prop_oneof![Just(1_u32), 0..=9_u32],
+    ) {
+        let whole = compressed(text.as_bytes(), level);
+        if let Some(inflated) = inflated(&whole) {
+            prop_assert_eq!(inflated, text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn nothing_is_inflated_that_zlib_does_not_inflate_so(
+        mut bytes in proptest::collection::vec(any::<u8>(), 1..200),
+        zeros in 0..3_usize,
+    ) {
+        bytes[0] = bytes[0] & !0b111 | 0b010;
+        // So that some end where a block may.
+        bytes.extend_from_slice(&[0, 0][..zeros.min(2)]);
+        for end in 1..=bytes.len() {
+            if let Some(text) = inflated(&bytes[..end]) {
+                prop_assert_eq!(Some(text), by_zlib(&bytes[..end]));
+            }
+        }
+    }
+
+    #[test]
+    fn a_changed_byte_makes_no_difference_to_zlib(
+        text in "[a-z]{40,400}",
+        at in any::<prop::sample::Index>(),
+        to in any::<u8>(),
+    ) {
+        let mut bytes = compressed(text.as_bytes(), 1);
+        let at = at.index(bytes.len());
+        bytes[at] = to;
+        if let Some(text) = inflated(&bytes) {
+            prop_assert_eq!(Some(text), by_zlib(&bytes));
+        }
+    }
+}
