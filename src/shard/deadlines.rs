@@ -22,6 +22,8 @@ pub(super) enum Timer {
     Stalled(SessionKey),
     /// Handshakes wait for their turn.
     Admission,
+    /// Messages wait because the call they came with had inflated enough.
+    Inflating,
     /// Draining ends, whoever is left.
     Drain,
 }

@@ -1,5 +1,7 @@
 //! When a client is not read, and when it is again.
 
+use std::time::Duration;
+
 use super::{
     Effect, Shard, Timer,
     budget::Lease,
@@ -13,6 +15,9 @@ use crate::{
     session::{Session, SessionKey},
     timer::Now,
 };
+
+/// Between two clients that go on inflating: the shortest sleep there is.
+const INFLATING_INTERVAL: Duration = Duration::from_millis(1);
 
 impl Shard {
     /// Lets a client go on whose reason to wait may be gone.
@@ -54,6 +59,28 @@ impl Shard {
         {
             client.resumable = true;
             self.resumable.push(key);
+        }
+    }
+
+    /// Has a client's messages wait for a later call.
+    pub(super) fn inflate_later(&mut self, now: Now, key: SessionKey) {
+        if self.inflating.is_empty() {
+            self.timers
+                .set(now.mono + INFLATING_INTERVAL, Timer::Inflating);
+        }
+        if !self.inflating.contains(&key) {
+            self.inflating.push_back(key);
+        }
+    }
+
+    /// Lets the client go on that waits longest because others had inflated enough, or itself.
+    pub(super) fn inflating_timeout(&mut self, now: Now) {
+        if let Some(key) = self.inflating.pop_front() {
+            self.may_resume(key);
+        }
+        if !self.inflating.is_empty() {
+            self.timers
+                .set(now.mono + INFLATING_INTERVAL, Timer::Inflating);
         }
     }
 

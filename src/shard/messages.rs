@@ -22,6 +22,8 @@ enum Stop {
     Empty,
     /// The client has to wait: too much of it is in flight, or it doesn't read its replies.
     Pause(Bound),
+    /// As much was inflated as may be in one call.
+    Inflated,
     /// The session is over; the close frame, if any, is in the outbox.
     End,
 }
@@ -119,6 +121,9 @@ impl Shard {
             if input.remaining() == 0 {
                 break Stop::Empty;
             }
+            if self.inflater.is_spent() {
+                break Stop::Inflated;
+            }
             let out = &mut client.outbox.bytes;
             let Open {
                 dialect,
@@ -200,6 +205,10 @@ impl Shard {
                 if !std::mem::replace(&mut client.paused, true) {
                     self.figures.counters.stopped(bound);
                 }
+            }
+            Stop::Inflated => {
+                client.paused = true;
+                self.inflate_later(now, key);
             }
             Stop::End => {
                 self.finish(now, key);

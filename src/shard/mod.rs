@@ -77,6 +77,8 @@ pub struct Shard {
     buffers: Buffers,
     /// Messages of clients are inflated here.
     inflater: Inflater,
+    /// Clients with messages that wait for a turn in which there is something left to inflate, one a turn.
+    inflating: VecDeque<SessionKey>,
     /// Messages for clients are compressed here.
     deflater: Deflater,
     /// Lent to WebSockets for messages that arrive in parts.
@@ -117,6 +119,7 @@ impl Shard {
             effects: VecDeque::new(),
             buffers: Buffers::for_outboxes(),
             inflater: Inflater::new(),
+            inflating: VecDeque::new(),
             deflater: Deflater::new(config.deflate_bytes_min),
             rooms: Buffers::for_parts(),
             resumable: Vec::new(),
@@ -303,6 +306,7 @@ impl Shard {
                 Timer::Client(client) => self.client_timeout(now, client),
                 Timer::Stalled(client) => self.stalled_timeout(now, client),
                 Timer::Admission => self.admission_timeout(now),
+                Timer::Inflating => self.inflating_timeout(now),
                 Timer::Drain => self.drain_timeout(now),
             }
         }
@@ -350,6 +354,7 @@ impl Shard {
                 break;
             }
         }
+        self.inflater.begin_turn();
         self.publishes.set(self.pulsar.publishes_bytes());
         if let Some(memory) = &mut self.memory {
             memory.set(self.pulsar.publishes_bytes());

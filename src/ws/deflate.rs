@@ -24,6 +24,10 @@ const FIRST_BYTES: usize = 16 * 1024;
 /// Space beyond this is given back with the next message that needs less.
 const KEPT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// So much may be inflated for one call into the shard, and the rest of a message that was begun: a few bytes can stand
+/// for many, and nobody else is served meanwhile.
+const TURN_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// As far back as a client looks that asked for nothing less.
 pub const WINDOW_BITS_MAX: u8 = 15;
 
@@ -55,6 +59,8 @@ pub struct Inflater {
     bytes: Vec<u8>,
     /// How much of it is the message.
     message_bytes: usize,
+    /// Inflated since the turn began.
+    turn_bytes: usize,
 }
 
 impl Inflater {
@@ -65,7 +71,19 @@ impl Inflater {
             stream: None,
             bytes: Vec::new(),
             message_bytes: 0,
+            turn_bytes: 0,
         }
+    }
+
+    /// Another call into the shard begins.
+    pub const fn begin_turn(&mut self) {
+        self.turn_bytes = 0;
+    }
+
+    /// As much was inflated in this turn as may be.
+    #[must_use]
+    pub const fn is_spent(&self) -> bool {
+        self.turn_bytes >= TURN_BYTES_MAX
     }
 
     /// The message that was inflated last.
@@ -76,6 +94,12 @@ impl Inflater {
     /// Inflates a whole message of at most `bytes_max` bytes.
     pub(super) fn inflate(&mut self, compressed: &[u8], bytes_max: usize) -> Result<(), Fault> {
         self.message_bytes = 0;
+        let inflated = self.inflate_whole(compressed, bytes_max);
+        self.turn_bytes = self.turn_bytes.saturating_add(self.message_bytes);
+        inflated
+    }
+
+    fn inflate_whole(&mut self, compressed: &[u8], bytes_max: usize) -> Result<(), Fault> {
         if self.bytes.len() > KEPT_BYTES_MAX {
             self.bytes = Vec::new();
         }
@@ -324,6 +348,25 @@ mod tests {
             assert_eq!(inflater.bytes.len(), LIMIT + 1);
         }
         assert_eq!(inflated(&mut inflater, &fits).unwrap().len(), LIMIT);
+    }
+
+    #[test]
+    fn what_is_inflated_in_a_turn_is_counted_until_the_next() {
+        let mut inflater = Inflater::new();
+        let messages = [
+            compressed(&vec![b'x'; LIMIT], 9),
+            compressed(&vec![b'x'; 2 * LIMIT], 9),
+        ];
+        for _ in 0..2 {
+            let mut count = 0;
+            while !inflater.is_spent() {
+                let fits = inflater.inflate(&messages[count % 2], LIMIT).is_ok();
+                assert_eq!(fits, count % 2 == 0);
+                count += 1;
+            }
+            assert_eq!(count, TURN_BYTES_MAX.div_ceil(LIMIT));
+            inflater.begin_turn();
+        }
     }
 
     #[test]

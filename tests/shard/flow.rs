@@ -16,13 +16,15 @@
 //! | client sockets of the process | `tests/balance.rs` |
 //! | request head | `http::tests` |
 //! | bytes that come before the 101 | `who_says_much_before_the_101_is_not_read_until_it_is_open` |
+//! | bytes inflated in a turn | `who_has_much_inflated_takes_turns` |
 //! | uncompressed size of an entry | `pulsar::payload`, `sizes_are_bounded_before_anything_is_allocated` |
 
 use std::time::Duration;
 
+use flate2::{Compress, Compression, FlushCompress};
 use pulsar_ws_fast::{config::Config, session::SessionKey, ws::frame::Opcode};
 
-use super::world::{BATCHING, CONSUMER, PRODUCER, World, count, frame, publish};
+use super::world::{BATCHING, CONSUMER, PRODUCER, World, count, frame, head, publish};
 
 #[test]
 fn publishes_in_flight_stop_the_reads_until_receipts_come() {
@@ -193,6 +195,51 @@ fn a_client_that_never_reads_its_pongs_is_stopped() {
     assert_eq!(world.written(client).len(), 8 * 127);
     assert!(world.shard.reads_client(client));
     assert_eq!(world.written(client).len(), 127, "what waited went on");
+}
+
+/// A publish in `bytes` of JSON, and the few bytes that stand for them.
+fn squeezed(bytes: usize) -> Vec<u8> {
+    let text = format!(r#"{{"payload":"YQ==","x":"{}"}}"#, "y".repeat(bytes));
+    let mut compressed = Vec::with_capacity(bytes);
+    Compress::new(Compression::best(), false)
+        .compress_vec(text.as_bytes(), &mut compressed, FlushCompress::Sync)
+        .expect("compresses");
+    compressed.truncate(compressed.len() - 4);
+    let mut frame = frame(true, Opcode::Text, &compressed);
+    frame[0] |= 0x40;
+    frame
+}
+
+#[test]
+fn who_has_much_inflated_takes_turns() {
+    let mut world = World::new(Config::default());
+    let clients = [0, 1].map(|_| {
+        let client = world.accept();
+        let offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
+        let head = String::from_utf8(head(PRODUCER)).expect("text");
+        world.bytes(
+            client,
+            (head.trim_end().to_owned() + "\r\n" + offer).as_bytes(),
+        );
+        let answer = world.written(client);
+        assert_eq!(count(&answer, "permessage-deflate"), 1);
+        client
+    });
+    // Twelve times 1 MB, of which 4 MiB are inflated in a turn, and the message that goes beyond.
+    let message = squeezed(1_000_000);
+    for (place, client) in clients.iter().enumerate() {
+        world.bytes(*client, &message.repeat(12));
+        assert_eq!(world.sends.len(), 5 * (place + 1));
+        assert!(!world.shard.reads_client(*client));
+    }
+    for sent in [15, 20, 22] {
+        world.pass(Duration::from_millis(1));
+        assert_eq!(world.sends.len(), sent);
+    }
+    assert_eq!(world.reads, [clients[0]]);
+    world.pass(Duration::from_millis(1));
+    assert_eq!((world.sends.len(), &world.reads[..]), (24, &clients[..]));
+    assert_eq!(world.shard.clients(), 2);
 }
 
 #[test]
