@@ -149,7 +149,7 @@ impl AccessLog {
         Addresses {
             peer: display(peer),
             via: shown(via).map(display),
-            local: shown(Some(client.local)).map(display),
+            local: shown(client.local.as_deref().copied()).map(display),
         }
     }
 

@@ -73,7 +73,7 @@ impl Shard {
                 }
                 let link = self.pulsar.open(now, key, &spec);
                 if let Some(client) = self.clients.get_mut(key) {
-                    tracing::debug!(peer = %client.peer, local = %client.local, ?spec, "opening");
+                    tracing::debug!(peer = %client.peer, local = ?client.local, ?spec, "opening");
                     let kind = endpoint.kind;
                     let opening = Opening {
                         accept,
@@ -143,7 +143,8 @@ impl Shard {
     fn base(&self, key: SessionKey, forwarded: &Forwarded, head: &http::RequestHead<'_>) -> String {
         self.clients
             .get(key)
-            .map(|client| forwarded.base(head, client.local))
+            .and_then(|client| client.local.as_deref())
+            .map(|local| forwarded.base(head, *local))
             .unwrap_or_default()
     }
 
@@ -221,6 +222,9 @@ impl Shard {
         self.figures.counters.answered(101);
         self.figures.counters.opened(statistics::endpoint(kind));
         self.access_log.opened(now.mono, client);
+        if !self.config.logs_addresses {
+            client.local = None;
+        }
         self.announce(now, key);
         self.leave_place(standing);
         let idle = self.config.idle_timeout;
