@@ -1,17 +1,19 @@
-"""HAProxy as a second relay: in TCP mode, one thread, its defaults otherwise."""
+"""HAProxy as a second relay, and as it stands before a service: in TCP mode, one thread, its defaults otherwise."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from harness import tools
 from harness.process import Process, answers, free_port
 
 from .bench import Bench
-from .services import Passing
+from .services import Java, Passing
 
 UNPACKED = tools.TARGET / "haproxy"
 
@@ -35,13 +37,41 @@ class HAProxy(Passing):
     name = "haproxy"
 
     def between(self, bench: Bench, far: str) -> tuple[Process, str]:
-        binary, env = program()
-        port = free_port()
-        configuration = bench.log("haproxy").with_suffix(".cfg")
-        configuration.write_text(CONFIGURATION.format(port=port, far=far))
-        process = bench.start("haproxy", bench.service_cpu, binary, "-db", "-f", configuration, env=env)
-        process.wait_until(lambda: answers(port), 10)
-        return process, f"127.0.0.1:{port}"
+        return start(bench, far)
+
+
+class HAProxyBefore:
+    """Passes on what clients and the Java service say to each other, at that service's pace."""
+
+    name = "haproxy-java"
+
+    def __init__(self, bench: Bench, service: Java) -> None:
+        self.bench, self.service = bench, service
+        self.process, self.address = start(bench, service.address)
+        self.pid = self.process.pid
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Has the CPU of whatever is measured to itself: the service behind it goes to the others meanwhile."""
+        self.service.move(self.bench.other_cpus)
+        try:
+            yield
+        finally:
+            self.service.move(self.bench.service_cpu)
+
+    def stop(self) -> None:
+        self.process.kill()
+
+
+def start(bench: Bench, far: str) -> tuple[Process, str]:
+    """One that passes on to `far`, and its address."""
+    binary, env = program()
+    port = free_port()
+    configuration = bench.log("haproxy").with_suffix(".cfg")
+    configuration.write_text(CONFIGURATION.format(port=port, far=far))
+    process = bench.start("haproxy", bench.service_cpu, binary, "-db", "-f", configuration, env=env)
+    process.wait_until(lambda: answers(port), 10)
+    return process, f"127.0.0.1:{port}"
 
 
 def program() -> tuple[Path, dict]:

@@ -9,6 +9,8 @@ from .workloads import (
     HAPROXY_AIM, HAPROXY_LIMIT, IDLE_AIM, IDLE_LIMIT, OF_THE_FLOOR, SHARDS_LIMIT, WORKLOADS,
 )
 
+KEYS = {"haproxy": "HAProxy", "haproxy-java": "HAProxy-Java"}
+
 
 def rows(result: dict) -> list[dict]:
     """Each with `ours`, what it is compared with, and `holds` (None where that was not measured)."""
@@ -27,16 +29,17 @@ def rows(result: dict) -> list[dict]:
 def of_workload(key: str, measured: dict) -> list[dict]:
     workload = WORKLOADS[key]
     targets = {name: target["medians"] for name, target in measured["targets"].items()}
-    ours, relay, java, haproxy = (targets.get(name) for name in ("ours", "relay", "java", "haproxy"))
+    ours, relay, java = (targets.get(name) for name in ("ours", "relay", "java"))
     cpu = "cpu_us_per_message"
     found = [row(key, workload.title, "CPU, µs/message", ours[cpu], "Java", java and java[cpu],
                  1 / workload.limit, 1 / workload.aim, relay[cpu])]
     if workload.latency_limit and "latency_us" in ours:
         found.append(row(f"{key}-p99", f"{workload.title}: 99th percentile", "latency, µs", ours["latency_us"]["p99"], "Java",
                          java and java["latency_us"]["p99"], workload.latency_limit, None))
-    if haproxy:
-        found.append(row(f"{key}-HAProxy", f"{workload.title}, beside HAProxy", "CPU, µs/message", ours[cpu], "HAProxy",
-                         haproxy[cpu], 1 / HAPROXY_LIMIT, 1 / HAPROXY_AIM, relay[cpu]))
+    for name, place in (("haproxy", "beside HAProxy"), ("haproxy-java", "beside HAProxy before Java's service")):
+        if name in targets:
+            found.append(row(f"{key}-{KEYS[name]}", f"{workload.title}, {place}", "CPU, µs/message", ours[cpu], "HAProxy",
+                             targets[name][cpu], 1 / HAPROXY_LIMIT, 1 / HAPROXY_AIM, relay[cpu]))
     return found
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import statistics
+from contextlib import nullcontext
 
 from harness import tools
 
 from . import latencies
 from .bench import Bench
-from .haproxy import HAProxy
+from .haproxy import HAProxy, HAProxyBefore
 from .load import one_run
 from .noise import spread
 from .services import NullBroker, Relay
@@ -28,6 +29,7 @@ def measure(bench: Bench, workload: Workload, chosen: argparse.Namespace, broker
     passing = [Relay(bench, workload, sample)]
     if workload.haproxy and not chosen.no_haproxy:
         passing.append(HAProxy(bench, workload, sample))
+        passing += [HAProxyBefore(bench, service) for service in services if service.name == "java"]
     runs = take_turns(bench, workload, chosen, broker, [*services, *passing])
     for target in passing:
         target.stop()
@@ -51,7 +53,8 @@ def take_turns(bench: Bench, workload: Workload, chosen: argparse.Namespace, bro
     for number in range(chosen.rounds):
         turn = number % len(targets)
         for target in [*targets[turn:], *targets[:turn]]:
-            run = one_run(bench, workload, target, chosen.seconds, broker)
+            with getattr(target, "turn", nullcontext)():
+                run = one_run(bench, workload, target, chosen.seconds, broker)
             runs[target.name].append(run)
             tools.say(f"{workload.key} {number + 1}/{chosen.rounds} {target.name}: {run['cpu_us_per_message']:.2f} µs, "
                       f"{run['messages'] / run['seconds']:,.0f}/s")

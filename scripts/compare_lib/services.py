@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 from harness import tools
@@ -121,6 +123,14 @@ class Java:
         )
         self.process.wait_until(lambda: answers(port), 120)
         self.pid = self.process.pid
+
+    def move(self, cpus: str) -> None:
+        """To other CPUs, with all its threads."""
+        numbers = {int(cpu) for cpu in cpus.split(",")}
+        for thread in Path(f"/proc/{self.pid}/task").iterdir():
+            # A thread may end meanwhile; one that begins has its parent's CPUs.
+            with suppress(ProcessLookupError):
+                os.sched_setaffinity(int(thread.name), numbers)
 
     def stop(self) -> None:
         self.process.kill()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .workloads import OF_THE_FLOOR
 
-NAMES = {"java": "Java", "ours": "ours", "relay": "bare relay", "haproxy": "HAProxy"}
+NAMES = {"java": "Java", "ours": "ours", "relay": "bare relay", "haproxy": "HAProxy", "haproxy-java": "HAProxy before Java's"}
 NOTHING = "–"
 
 

@@ -143,6 +143,9 @@ def test_beside_haproxy_the_floor_counts_too():
     row = next(row for row in judge.rows({"workloads": measured}) if row["key"] == "W2-HAProxy")
     assert (row["limit"], row["holds"]) == (0.25, False)
     assert (row["limit_by_floor"], row["holds_by_floor"]) == (0.65, False)
+    measured["W2"]["targets"]["haproxy-java"] = {"medians": {"cpu_us_per_message": 5.0}}
+    row = next(row for row in judge.rows({"workloads": measured}) if row["key"] == "W2-HAProxy-Java")
+    assert (row["theirs"], row["holds"], row["limit_by_floor"]) == (5.0, True, None)
 
 
 def test_what_was_not_measured_is_not_judged():

@@ -1,6 +1,6 @@
 // Draws the plots. Colours are variables of the style sheet, so that they follow the reader's light or dark.
 const result = JSON.parse(document.getElementById("result").textContent);
-const names = { java: "Java", ours: "ours", relay: "bare relay", haproxy: "HAProxy" };
+const names = { java: "Java", ours: "ours", relay: "bare relay", haproxy: "HAProxy", "haproxy-java": "HAProxy before Java's" };
 const colour = (name) => `var(--${name})`;
 const short = (value) =>
   value >= 100 ? d3.format(",.0f")(value) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
