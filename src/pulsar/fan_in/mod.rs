@@ -25,10 +25,11 @@ use std::collections::VecDeque;
 use super::{
     Event, Pulsar,
     consumer::{Names, is_an_end},
-    error::Failure,
+    error::{Cause, Failure},
     group::Place,
     half::{HalfKey, Role, State, wire_id},
     lookup::Located,
+    proto::ServerError,
 };
 use crate::{
     session::{
@@ -366,7 +367,11 @@ impl Pulsar {
                 let topic = fan_in.spec.topic();
                 let text = &failure.message;
                 Failure {
-                    cause: failure.cause,
+                    cause: match failure.cause {
+                        // `PulsarClientException.wrap` has no class for it.
+                        Cause::Broker(ServerError::SubscriptionNotFound) => Cause::Illegal,
+                        cause => cause,
+                    },
                     message: format!("Failed to subscribe {topic} with {count} partitions\n{text}"),
                 }
             }
