@@ -203,3 +203,40 @@ def deleted_for_good(stage: Stage) -> None:
     stage.broker.admin("PUT", f"persistent/{namespace.name}/t")
     stage.wait(5)
     producer.publish("YQ==", context="again")
+
+
+@scenario("limits/topics", "limit topics")
+def topics(stage: Stage) -> None:
+    """A namespace may have one topic; what is not stored counts, too."""
+    namespace = Namespace(stage, maxTopicsPerNamespace=1)
+    for kind, rest, label in (("producer", "t1", "first"), ("producer", "t2", "second"), ("consumer", "t3/s", "third"), ("reader", "t4", "fourth")):
+        namespace.open(kind, rest, label)
+    stage.open_path(f"/ws/v3/consumer/s?topics={namespace.name}/t1,{namespace.name}/t5", "list")
+
+
+@scenario("limits/partitioned", "topic partitioned", "create 409", "limit consumers", "limit producers", "limit subscriptions", "limit subscription types", "limit schema")
+def partitioned(stage: Stage) -> None:
+    """What one partition refuses is told of all."""
+    for name, policies, asked in (
+        ("consumers", {"maxConsumersPerSubscription": 1}, [("consumer", "t/s?subscriptionType=Shared")] * 2),
+        ("producers", {"maxProducersPerTopic": 1}, [("producer", "t")] * 2),
+        ("types", {"subscriptionTypesEnabled": ["Exclusive"]}, [("consumer", "t/s?subscriptionType=Shared")]),
+        ("subscriptions", {"autoSubscriptionCreation": {"allowAutoSubscriptionCreation": False}}, [("producer", "t"), ("consumer", "t/s"), ("reader", "t")]),
+        ("names", {}, [("producer", "t?producerName=mine"), ("producer", "t?producerName=mine"), ("producer", "t-partition-1?producerName=mine")]),
+        ("taken", {}, [("consumer", "t/s"), ("consumer", "t/s"), ("consumer", "t-partition-1/s"), ("consumer", "t/s?subscriptionType=Shared")]),
+    ):
+        namespace = Namespace(stage, **policies)
+        stage.broker.admin("PUT", f"persistent/{namespace.name}/t/partitions", 2)
+        for number, (kind, rest) in enumerate(asked):
+            namespace.open(kind, rest, f"{name} {number}")
+
+
+@scenario("limits/partitioned-terminated", "topic partitioned", "create 503")
+def partitioned_terminated(stage: Stage) -> None:
+    """One partition has ended."""
+    topic = stage.partitioned(2)
+    stage.broker.admin("POST", f"persistent/public/default/{topic}-partition-1/terminate")
+    stage.producer(topic, label="producer")
+    stage.consumer(topic, label="consumer")
+    stage.reader(topic, label="reader", messageId="earliest")
+    stage.producer(f"{topic}-partition-0", label="producer of the other").publish("YQ==")
