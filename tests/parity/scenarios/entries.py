@@ -123,3 +123,71 @@ def encrypted(stage: Stage, action: str) -> None:
 for action in ("CONSUME", "DISCARD", "FAIL"):
     scenario(f"consume/encrypted-{action}", "encryptionContext", f"cryptoFailureAction {action}", "consumer cryptoFailureAction")(
         lambda stage, action=action: encrypted(stage, action))
+
+
+for name, parameters in {"pull": {"pullMode": "true", "receiverQueueSize": "0"}, "shared": {"subscriptionType": "Shared", "receiverQueueSize": "1"}}.items():
+    @scenario(f"consume/chunked-{name}", "messageId chunked", "pull permits", "push limit")
+    def chunked_small(stage: Stage, parameters: dict = parameters) -> None:
+        """A message of several parts is one message, however few the client asks for."""
+        topic = stage.topic()
+        consumer = stage.consumer(topic, **parameters)
+        stage.java("chunks", topic)
+        if "pullMode" in parameters:
+            consumer.send({"type": "permit", "permitMessages": 1})
+        consumer.ack(consumer.json())
+        consumer.quiet()
+        stage.note("backlog", stage.broker.until_backlog(topic, "sub", 0))
+
+
+@scenario("consume/chunked-several", "messageId chunked", "path v3 consumer", "topic partitioned")
+def chunked_several(stage: Stage) -> None:
+    whole, topic, other = stage.partitioned(1, "whole"), stage.topic(), stage.topic("other")
+    for name, consumer, part in (("partitioned", stage.consumer(whole), f"{whole}-partition-0"),
+                                 ("list", stage.open_path(f"/ws/v3/consumer/sub?topics={topic},{other}", "list"), topic)):
+        stage.java("chunks", whole if name == "partitioned" else topic)
+        consumer.ack(consumer.json())
+        stage.note(f"{name} backlog", stage.broker.until_backlog(part, "sub", 0))
+
+
+@scenario("read/chunked", "messageId chunked", "reader start id")
+def read_chunked(stage: Stage) -> None:
+    """Behind a message of several parts, and from its beginning."""
+    topic = stage.topic()
+    consumer = stage.consumer(topic)
+    stage.java("chunks", topic)
+    (delivery,) = deliveries(consumer, 1)
+    filled(stage, topic, 1)
+    stage.reader(topic, label="behind", messageId=delivery["messageId"]).quiet()
+    stage.reader(topic, label="whole", messageId="earliest").read(2)
+
+
+@scenario("consume/non-persistent-batch", "topic non-persistent", "messageId batched", "command negativeAcknowledge")
+def non_persistent_batch(stage: Stage) -> None:
+    names = f"non-persistent/public/default/{stage.topic()}"
+    consumer = stage.open_path(f"/ws/v2/consumer/{names}/sub", "consumer")
+    producer = stage.open_path(f"/ws/v2/producer/{names}?batchingEnabled=true&batchingMaxMessages=3&batchingMaxPublishDelay=2000", "producer")
+    producer.send(*[{"payload": "YQ==", "context": str(number)} for number in range(3)])
+    producer.read(3)
+    first, second, third = deliveries(consumer, 3)
+    consumer.ack(first).ack(second).nack(third)
+    consumer.quiet()
+
+
+@scenario("publish/keys-of-partitions", "producer messageRoutingMode", "topic non-persistent", "topic partitioned")
+def keys_of_partitions(stage: Stage) -> None:
+    """A key decides whatever the mode, and whether or not the topic is stored."""
+    topic = stage.partitioned(3)
+    stage.broker.admin("PUT", f"non-persistent/public/default/{topic}/partitions", 3)
+    for domain in ("persistent", "non-persistent"):
+        producer = stage.open_path(f"/ws/v2/producer/{domain}/public/default/{topic}?messageRoutingMode=RoundRobinPartition", domain)
+        for key in ("a", "", "ä", "\U0001f600"):
+            producer.publish("YQ==", key=key)
+
+
+@scenario("publish/event-time-ends", "publish eventTime", "delivery times")
+def event_time_ends(stage: Stage) -> None:
+    topic = stage.topic()
+    consumer, producer = stage.consumer(topic), stage.producer(topic)
+    for time in ("9999-12-31T23:59:59.999Z", "+292278994-08-17T07:12:55.807Z", "-9999-01-01T00:00:00Z", "0001-01-01T00:00:00Z"):
+        producer.publish("YQ==", eventTime=time)
+        consumer.ack(consumer.json())
