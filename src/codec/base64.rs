@@ -156,7 +156,7 @@ pub fn decode_vec(src: &[u8]) -> Result<Vec<u8>, DecodeError> {
 /// The text before its padding, if that is as it should be; any other `=` is no character of the alphabet.
 fn without_padding(src: &[u8]) -> &[u8] {
     match src {
-        [text @ .., b'=', b'='] | [text @ .., b'='] if src.len() % 4 == 0 => text,
+        [text @ .., b'=', b'='] | [text @ .., b'='] if src.len().is_multiple_of(4) => text,
         text => text,
     }
 }
@@ -320,10 +320,10 @@ mod tests {
     fn ways(text: &[u8]) -> Vec<Option<Vec<u8>>> {
         let mut room = vec![MaybeUninit::new(0xee); bytes_of(text)];
         let bytes = |done: bool, room: &[MaybeUninit<u8>]| {
-            #[allow(unsafe_code, reason = "all of it was written when it was made")]
-            // SAFETY: see above.
+            #[allow(unsafe_code, reason = "reads what was written")]
             done.then(|| {
                 room.iter()
+                    // SAFETY: all of it was written when it was made.
                     .map(|byte| unsafe { byte.assume_init() })
                     .collect()
             })

@@ -25,7 +25,7 @@ const STEP_BYTES: usize = STEP / 4 * 3;
 /// Decodes `src`, whole groups of four, to `dst`. Tells whether it could: then all of `dst` is written.
 #[target_feature(enable = "avx2")]
 pub(super) fn decode(src: &[u8], dst: &mut [MaybeUninit<u8>]) -> bool {
-    if src.len() % 4 != 0 || dst.len() != src.len() / 4 * 3 {
+    if !src.len().is_multiple_of(4) || dst.len() != src.len() / 4 * 3 {
         return false;
     }
     let (steps, rest) = src.as_chunks::<STEP>();

@@ -56,8 +56,8 @@ pub(super) fn encode(src: &[u8], room: &mut [MaybeUninit<u8>]) {
         }
     }
     let ends = [
-        (steps % 2 == 0).then_some(steps * STEP_BYTES),
-        (whole % STEP_BYTES > 0).then_some(whole),
+        steps.is_multiple_of(2).then_some(steps * STEP_BYTES),
+        (!whole.is_multiple_of(STEP_BYTES)).then_some(whole),
     ];
     for end in ends.into_iter().flatten() {
         // SAFETY: `end` is more than is loaded before it: an even number of steps is two at least. It stands behind whole groups
