@@ -232,7 +232,7 @@ impl<'b> Reader<'b> {
         (self.next, self.count, self.bits) = (at / 8, 0, 0);
         self.fill();
         self.bits >>= at % 8;
-        self.count -= (at % 8) as u32;
+        self.count -= u32::from(at.to_le_bytes()[0] % 8);
     }
 
     /// Bits as many bytes behind the next one as given, all of which count; `None` close to the end.

@@ -43,7 +43,7 @@ impl Bits {
     /// The lowest bit first, as numbers are written.
     fn number(mut self, number: u16, bits: usize) -> Self {
         for bit in 0..bits {
-            if self.count % 8 == 0 {
+            if self.count.is_multiple_of(8) {
                 self.bytes.push(0);
             }
             let last = self.bytes.last_mut().expect("pushed");
