@@ -151,6 +151,12 @@ def test_a_bomb_goes_off_at_the_limit(raw):
     assert (code, f"[{LIMIT}]" in reason) == (1009, True)
 
 
+def test_few_bytes_that_stand_for_many_are_all_read(raw):
+    raw.send_bytes(frame(TEXT, squeeze(padded(LIMIT)), rsv=COMPRESSED) * 12)
+    for _ in range(12):
+        assert raw.reply()["result"] == "ok"
+
+
 def test_compressed_binary_is_ignored_up_to_its_limit(raw):
     raw.send(BINARY, squeeze(b"x" * 65_536), rsv=COMPRESSED)
     raw.send(TEXT, REQUEST)
