@@ -7,6 +7,10 @@ mod avx512;
 
 use std::mem::MaybeUninit;
 
+use super::ALPHABET;
+#[cfg(target_arch = "x86_64")]
+use super::has_avx512;
+
 /// How many characters `n` bytes become, padding included.
 #[must_use]
 pub const fn encoded_len(n: usize) -> usize {
@@ -39,7 +43,7 @@ fn encode_all(src: &[u8], room: &mut [MaybeUninit<u8>]) {
     #[cfg(target_arch = "x86_64")]
     #[allow(unsafe_code, reason = "calls of what the processor may lack")]
     {
-        if avx512::is_there() {
+        if has_avx512() {
             // SAFETY: the processor has what it needs.
             return unsafe { avx512::encode(src, room) };
         }
@@ -79,9 +83,6 @@ const fn last_group(rest: &[u8]) -> Option<[u8; 4]> {
     }
 }
 
-pub(super) const ALPHABET: &[u8; 64] =
-    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
 /// The four characters of three bytes.
 const fn characters([a, b, c]: [u8; 3]) -> [u8; 4] {
     let bits = u32::from_be_bytes([0, a, b, c]);
@@ -112,7 +113,7 @@ mod tests {
                 // SAFETY: the processor has AVX2.
                 ways.push(("avx2", |src, room| unsafe { avx2::encode(src, room) }));
             }
-            if avx512::is_there() {
+            if has_avx512() {
                 // SAFETY: the processor has what it needs.
                 ways.push(("avx512", |src, room| unsafe { avx512::encode(src, room) }));
             }

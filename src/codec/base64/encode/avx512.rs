@@ -19,13 +19,6 @@ const STEP_BYTES: usize = 48;
 /// Characters that they become, and bytes that are loaded.
 const STEP: usize = 64;
 
-/// Whether the processor has all of it.
-#[inline]
-pub(super) fn is_there() -> bool {
-    std::arch::is_x86_feature_detected!("avx512vbmi")
-        && std::arch::is_x86_feature_detected!("avx512bw")
-}
-
 /// Writes all of `room`, which is as long as `src` becomes.
 #[target_feature(enable = "avx512vbmi,avx512bw")]
 pub(super) fn encode(src: &[u8], room: &mut [MaybeUninit<u8>]) {

@@ -33,12 +33,6 @@ static PLACES: [u8; STEP] = {
     places
 };
 
-/// Whether the processor has what [`decode`] is made of.
-pub(super) fn is_available() -> bool {
-    std::arch::is_x86_feature_detected!("avx512vbmi")
-        && std::arch::is_x86_feature_detected!("avx512bw")
-}
-
 /// Decodes a text without padding to `dst`. Tells whether it could: then all of `dst` is written.
 #[target_feature(enable = "avx512bw,avx512vbmi")]
 pub(super) fn decode(text: &[u8], dst: &mut [MaybeUninit<u8>]) -> bool {
