@@ -437,13 +437,18 @@ impl Pulsar {
                 }
                 self.add_missing_partitions(now, key);
             }
-            (answer, _) => {
+            (answer, what) => {
+                let is_pattern = matches!(what, What::Pattern(_));
                 tracing::warn!(
                     topic,
                     ?answer,
                     "what there is to consume can't be found out"
                 );
-                self.count_later(now, key);
+                if is_pattern {
+                    self.look_later(now, key, self.settings.partitions_interval);
+                } else {
+                    self.count_later(now, key);
+                }
             }
         }
     }

@@ -23,7 +23,8 @@ use crate::{
     timer::{Instant, Now},
 };
 
-/// How long to rest when the connection to the broker that watches is lost.
+/// How long to rest when the connection to the broker that watches is lost, and before looking for what came while it
+/// had not begun to tell.
 const REST: Duration = Duration::from_secs(1);
 
 /// Brokers watch no longer patterns (`subscriptionPatternMaxLength`, which may be set); then all topics
@@ -232,9 +233,12 @@ impl Pulsar {
         }
     }
 
-    fn look_later(&mut self, now: Now, key: HalfKey, rest: Duration) {
+    /// Looks again after a rest, unless that is to be done earlier anyway.
+    pub(super) fn look_later(&mut self, now: Now, key: HalfKey, rest: Duration) {
         let at = now.mono + rest;
-        if let Some(watch) = self.watch_mut(key) {
+        if let Some(watch) = self.watch_mut(key)
+            && watch.due.is_none_or(|due| at < due)
+        {
             watch.due = Some(at);
             self.timers.set(at, Timer::Partitions(key));
         }

@@ -682,6 +682,50 @@ fn what_came_before_the_broker_began_to_tell_is_looked_for() {
 }
 
 #[test]
+fn topics_are_looked_for_again_after_a_list_that_failed() {
+    let mut world = World::new(usize::MAX);
+    world.open_spec(Spec::Consumer(of_pattern()));
+    let key = world.connect();
+    let asked = only(world.sent(key));
+    world.answer_topics(key, &asked, &[]);
+    assert_eq!(world.told(), [Told::Opened]);
+    for round in 0..3 {
+        for _ in 0..3 {
+            world.pass(Duration::from_secs(20));
+            world.answer(key, Kind::Pong, &super::super::proto::CommandPong {});
+        }
+        let mut sent = world.sent(key);
+        sent.retain(|sent| sent.kind == Kind::GetTopicsOfNamespace);
+        assert_eq!(sent.len(), 1, "minute {round}");
+        let asked: CommandGetTopicsOfNamespace = only(sent).decode();
+        world.error(key, asked.request_id, ServerError::AuthorizationError);
+    }
+}
+
+#[test]
+fn a_topic_that_cannot_be_consumed_yet_does_not_put_looking_off() {
+    let mut world = World::new(usize::MAX);
+    let (_, key, watcher_id) = watching(&mut world, &["a1"]);
+    let update = CommandWatchTopicUpdate {
+        watcher_id,
+        new_topics: vec![topic("a2")],
+        deleted_topics: Vec::new(),
+    };
+    world.answer(key, Kind::WatchTopicUpdate, &update);
+    let sent = world.find(key, &[]);
+    let asked = sent.iter().find(|sent| sent.kind == Kind::Subscribe);
+    let asked: CommandSubscribe = asked.expect("a2 is subscribed to").decode();
+    world.error(key, asked.request_id, ServerError::AuthorizationError);
+    world.sent(key);
+    world.pass(Duration::from_secs(1));
+    let sent = world.sent(key);
+    assert!(
+        sent.iter()
+            .any(|sent| sent.kind == Kind::GetTopicsOfNamespace)
+    );
+}
+
+#[test]
 fn a_watcher_that_is_lost_is_made_again() {
     let mut world = World::new(usize::MAX);
     let (_, key, _) = watching(&mut world, &[]);
