@@ -67,12 +67,12 @@ fn key_of(consumer: HalfKey) -> SessionKey {
     KeyData::from_ffi(wire_id(consumer) | MARK).into()
 }
 
-/// The consumer whose producer for dead letters has this key.
 /// Whether the session is none: a producer for dead letters has this key.
 pub(super) fn is_of_letters(session: SessionKey) -> bool {
     session.data().as_ffi() & MARK != 0
 }
 
+/// The consumer whose producer for dead letters has this key.
 fn consumer_of(session: SessionKey) -> Option<HalfKey> {
     is_of_letters(session).then(|| half_key(session.data().as_ffi() & !MARK))
 }
