@@ -49,6 +49,8 @@ pub(super) struct Client {
     pub(super) armed: Option<Instant>,
     /// It stands in the shard's list of clients that may go on.
     pub(super) resumable: bool,
+    /// It stands in the shard's list of clients that wait to inflate.
+    pub(super) inflates_later: bool,
     /// Since when more replies wait than may, without any having been written.
     pub(super) stalled_since: Option<Instant>,
     /// [`super::Timer::Stalled`] is set; once is enough.
@@ -114,6 +116,7 @@ impl Client {
             pings: 0,
             armed: None,
             resumable: false,
+            inflates_later: false,
             stalled_since: None,
             stall_timer: false,
         }

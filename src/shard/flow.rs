@@ -16,7 +16,7 @@ use crate::{
     timer::Now,
 };
 
-/// Between two clients that go on inflating: the shortest sleep there is.
+/// Between two calls in which clients go on inflating: the shortest sleep there is.
 const INFLATING_INTERVAL: Duration = Duration::from_millis(1);
 
 impl Shard {
@@ -63,25 +63,41 @@ impl Shard {
     }
 
     /// Has a client's messages wait for a later call.
-    pub(super) fn inflate_later(&mut self, now: Now, key: SessionKey) {
-        if self.inflating.is_empty() {
-            self.timers
-                .set(now.mono + INFLATING_INTERVAL, Timer::Inflating);
-        }
-        if !self.inflating.contains(&key) {
+    pub(super) fn inflate_later(&mut self, key: SessionKey) {
+        if let Some(client) = self.clients.get_mut(key)
+            && !std::mem::replace(&mut client.inflates_later, true)
+        {
             self.inflating.push_back(key);
         }
     }
 
-    /// Lets the client go on that waits longest because others had inflated enough, or itself.
-    pub(super) fn inflating_timeout(&mut self, now: Now) {
-        if let Some(key) = self.inflating.pop_front() {
-            self.may_resume(key);
+    /// The next of those who wait to inflate, as long as this call may go on with them.
+    pub(super) fn next_inflating(&mut self) -> Option<SessionKey> {
+        if !self.inflates_on || self.inflater.is_spent() {
+            return None;
         }
-        if !self.inflating.is_empty() {
+        let key = self.inflating.pop_front()?;
+        if let Some(client) = self.clients.get_mut(key) {
+            client.inflates_later = false;
+        }
+        Some(key)
+    }
+
+    /// At the end of a call: who still waits to inflate gets another one.
+    pub(super) fn inflate_next_time(&mut self, now: Now) {
+        self.inflater.begin_turn();
+        self.inflates_on = false;
+        if !self.inflating.is_empty() && !self.inflate_timer {
+            self.inflate_timer = true;
             self.timers
                 .set(now.mono + INFLATING_INTERVAL, Timer::Inflating);
         }
+    }
+
+    /// Time for who waits to inflate.
+    pub(super) const fn inflating_timeout(&mut self) {
+        self.inflate_timer = false;
+        self.inflates_on = true;
     }
 
     /// Something was appended for a client: says so once, and begins to watch whether the client

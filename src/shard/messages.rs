@@ -121,7 +121,7 @@ impl Shard {
             if input.remaining() == 0 {
                 break Stop::Empty;
             }
-            if self.inflater.is_spent() {
+            if window_bits.is_some() && self.inflater.is_spent() {
                 break Stop::Inflated;
             }
             let out = &mut client.outbox.bytes;
@@ -208,7 +208,7 @@ impl Shard {
             }
             Stop::Inflated => {
                 client.paused = true;
-                self.inflate_later(now, key);
+                self.inflate_later(key);
             }
             Stop::End => {
                 self.finish(now, key);

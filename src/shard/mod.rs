@@ -77,8 +77,12 @@ pub struct Shard {
     buffers: Buffers,
     /// Messages of clients are inflated here.
     inflater: Inflater,
-    /// Clients with messages that wait for a turn in which there is something left to inflate, one a turn.
+    /// Clients with messages that wait for a call in which more may be inflated.
     inflating: VecDeque<SessionKey>,
+    /// This call goes on with them.
+    inflates_on: bool,
+    /// [`Timer::Inflating`] is set; once is enough.
+    inflate_timer: bool,
     /// Messages for clients are compressed here.
     deflater: Deflater,
     /// Lent to WebSockets for messages that arrive in parts.
@@ -120,6 +124,8 @@ impl Shard {
             buffers: Buffers::for_outboxes(),
             inflater: Inflater::new(),
             inflating: VecDeque::new(),
+            inflates_on: false,
+            inflate_timer: false,
             deflater: Deflater::new(config.deflate_bytes_min),
             rooms: Buffers::for_parts(),
             resumable: Vec::new(),
@@ -306,7 +312,7 @@ impl Shard {
                 Timer::Client(client) => self.client_timeout(now, client),
                 Timer::Stalled(client) => self.stalled_timeout(now, client),
                 Timer::Admission => self.admission_timeout(now),
-                Timer::Inflating => self.inflating_timeout(now),
+                Timer::Inflating => self.inflating_timeout(),
                 Timer::Drain => self.drain_timeout(now),
             }
         }
@@ -350,11 +356,13 @@ impl Shard {
                 self.broker_event(now, event);
             } else if let Some(client) = self.resumable.pop() {
                 self.resume(now, client);
+            } else if let Some(client) = self.next_inflating() {
+                self.resume(now, client);
             } else {
                 break;
             }
         }
-        self.inflater.begin_turn();
+        self.inflate_next_time(now);
         self.publishes.set(self.pulsar.publishes_bytes());
         if let Some(memory) = &mut self.memory {
             memory.set(self.pulsar.publishes_bytes());

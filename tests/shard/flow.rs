@@ -232,11 +232,12 @@ fn who_has_much_inflated_takes_turns() {
         assert_eq!(world.sends.len(), 5 * (place + 1));
         assert!(!world.shard.reads_client(*client));
     }
-    for sent in [15, 20, 22] {
+    for sent in [15, 20] {
         world.pass(Duration::from_millis(1));
         assert_eq!(world.sends.len(), sent);
+        assert!(world.reads.is_empty());
     }
-    assert_eq!(world.reads, [clients[0]]);
+    // What is left of both is little enough for one call.
     world.pass(Duration::from_millis(1));
     assert_eq!((world.sends.len(), &world.reads[..]), (24, &clients[..]));
     assert_eq!(world.shard.clients(), 2);
