@@ -116,7 +116,7 @@ impl<'a> Frame<'a> {
 /// As [`open_command`], for what comes with every message: the type, then the sub-command, each
 /// with a tag and a size of one byte, and nothing else.
 fn open_hot_command(command: &[u8]) -> Option<(i32, &[u8])> {
-    let [0x08, kind @ ..0x10, tag, len @ ..0x80, body @ ..] = command else {
+    let [0x08, kind @ 1..0x10, tag, len @ ..0x80, body @ ..] = command else {
         return None;
     };
     (*tag == (kind << 3 | 2) && body.len() == usize::from(*len)).then_some((i32::from(*kind), body))
