@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`mask`] | the WebSocket layer, on every frame a client sends |
 //! | [`crc32c`] | the Pulsar wire, on every message |
-//! | [`fixed_huffman`] | the WebSocket layer, on messages that were compressed in the simplest way |
+//! | [`inflate`] | the WebSocket layer, on compressed messages as clients mostly send them |
 //! | [`base64`] | the dialects (payloads, message ids) and the handshake |
 //! | [`json`] | the dialects: reads a client's object field by field, writes strings |
 //! | [`protobuf`] | the Pulsar wire: reads commands as slices, writes them by appending |
@@ -21,7 +21,7 @@
 
 pub mod base64;
 pub mod crc32c;
-pub mod fixed_huffman;
+pub mod inflate;
 pub mod json;
 pub mod mask;
 pub mod protobuf;

@@ -8,7 +8,7 @@
 use std::fmt;
 
 use super::frame::{self, FrameMark};
-use crate::codec::fixed_huffman;
+use crate::codec::inflate;
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
 /// What a sender leaves off the end of a message (RFC 7692 section 7.2.1), and behind it a last, empty block: only
@@ -58,6 +58,8 @@ pub(super) fn compressed_bytes_max(bytes: usize) -> usize {
 /// Inflates messages of clients, one after another.
 pub struct Inflater {
     stream: Option<Decompress>,
+    /// Tried first.
+    shortcut: inflate::Shortcut,
     /// Space, all of it initialised.
     bytes: Vec<u8>,
     /// How much of it is the message.
@@ -72,6 +74,7 @@ impl Inflater {
     pub const fn new() -> Self {
         Self {
             stream: None,
+            shortcut: inflate::Shortcut::new(),
             bytes: Vec::new(),
             message_bytes: 0,
             turn_bytes: 0,
@@ -118,7 +121,7 @@ impl Inflater {
             self.bytes.resize(FIRST_BYTES.min(stop), 0);
         }
         let end = self.bytes.len().min(bytes_max);
-        if let Some(bytes) = fixed_huffman::inflate(compressed, &mut self.bytes[..end]) {
+        if let Some(bytes) = self.shortcut.inflate(compressed, &mut self.bytes[..end]) {
             self.message_bytes = bytes;
             return Ok(());
         }
