@@ -1,3 +1,4 @@
+use super::super::symbols::{DISTANCES, LENGTHS};
 use super::*;
 use proptest::prelude::*;
 
@@ -92,6 +93,61 @@ fn many_repetitions_are_left_to_the_other_decoder() {
     assert_eq!(inflated(&compressed(&text, 1)), None);
 }
 
+/// A symbol with what comes behind it.
+#[derive(Clone, Copy, Debug)]
+enum Symbol {
+    Byte(u8),
+    Repetition {
+        length: u16,
+        distance: u16,
+        more: u16,
+    },
+}
+
+impl Symbol {
+    fn put(self, bits: Bits) -> Bits {
+        match self {
+            Self::Byte(byte @ 0..144) => bits.code(0x30 + u16::from(byte), 8),
+            Self::Byte(byte) => bits.code(0x190 + u16::from(byte) - 144, 9),
+            Self::Repetition {
+                length,
+                distance,
+                more,
+            } => {
+                let bits = match length {
+                    257..280 => bits.code(length - 256, 7),
+                    _ => bits.code(length - 280 + 0xC0, 8),
+                };
+                let behind = |table: &[(u16, u8)], at: u16| {
+                    table
+                        .get(usize::from(at))
+                        .map_or(0, |(_, bits)| usize::from(*bits))
+                };
+                bits.number(more, behind(&LENGTHS, length - 257))
+                    .code(distance, 5)
+                    .number(more, behind(&DISTANCES, distance))
+            }
+        }
+    }
+}
+
+/// Mostly bytes, and repetitions that mostly find something.
+fn symbol() -> impl Strategy<Value = Symbol> {
+    let repetition = |lengths, distances| {
+        (lengths, distances, any::<u16>()).prop_map(|(length, distance, more)| Symbol::Repetition {
+            length,
+            distance,
+            more,
+        })
+    };
+    prop_oneof![
+        200 => (0..128_u8).prop_map(Symbol::Byte),
+        10 => any::<u8>().prop_map(Symbol::Byte),
+        10 => repetition(257..286_u16, 0..8_u16),
+        1 => repetition(257..288_u16, 0..32_u16),
+    ]
+}
+
 proptest! {
     #[test]
     fn what_is_inflated_is_what_zlib_inflates(
@@ -105,17 +161,25 @@ proptest! {
     }
 
     #[test]
-    fn nothing_is_inflated_that_zlib_does_not_inflate_so(
-        mut bytes in proptest::collection::vec(any::<u8>(), 1..200),
-        zeros in 0..3_usize,
+    fn what_is_put_together_or_broken_is_what_zlib_inflates(
+        blocks in proptest::collection::vec(proptest::collection::vec(symbol(), 0..120), 1..4),
+        flipped in proptest::option::weighted(0.2, any::<(prop::sample::Index, u8)>()),
+        cut in proptest::option::weighted(0.1, any::<prop::sample::Index>()),
     ) {
-        bytes[0] = bytes[0] & !0b111 | 0b010;
-        // So that some end where a block may.
-        bytes.extend_from_slice(&[0, 0][..zeros.min(2)]);
-        for end in 1..=bytes.len() {
-            if let Some(text) = inflated(&bytes[..end]) {
-                prop_assert_eq!(Some(text), by_zlib(&bytes[..end]));
-            }
+        let blocks = blocks.iter().fold(Bits::default(), |bits, symbols| {
+            let begun = bits.number(0b010, 3);
+            symbols.iter().fold(begun, |bits, symbol| symbol.put(bits)).code(0, 7)
+        });
+        let mut bytes = blocks.number(0, 3).bytes;
+        if let Some((at, bit)) = flipped {
+            let at = at.index(bytes.len());
+            bytes[at] ^= 1 << (bit % 8);
+        }
+        if let Some(at) = cut {
+            bytes.truncate(at.index(bytes.len()));
+        }
+        if let Some(text) = inflated(&bytes) {
+            prop_assert_eq!(Some(text), by_zlib(&bytes));
         }
     }
 
