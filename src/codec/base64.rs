@@ -2,6 +2,8 @@
 
 mod decode;
 mod encode;
+#[cfg(target_arch = "x86_64")]
+mod vectors;
 
 pub use self::{
     decode::{DecodeError, decode_append, decode_vec, decoded_len},
@@ -9,11 +11,3 @@ pub use self::{
 };
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-/// Whether the processor has the instructions of the widest way, in either direction.
-#[cfg(target_arch = "x86_64")]
-#[inline]
-fn has_avx512() -> bool {
-    std::arch::is_x86_feature_detected!("avx512vbmi")
-        && std::arch::is_x86_feature_detected!("avx512bw")
-}

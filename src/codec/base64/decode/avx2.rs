@@ -10,12 +10,13 @@ use std::{
         __m256i, _mm_storel_epi64, _mm_storeu_si128, _mm256_add_epi8, _mm256_and_si256,
         _mm256_castsi256_si128, _mm256_cmpeq_epi8, _mm256_extracti128_si256, _mm256_loadu_si256,
         _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_or_si256, _mm256_permutevar8x32_epi32,
-        _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_setr_epi8,
-        _mm256_setr_epi32, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_srli_epi32,
-        _mm256_testz_si256,
+        _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_setr_epi32,
+        _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_srli_epi32, _mm256_testz_si256,
     },
     mem::MaybeUninit,
 };
+
+use crate::codec::base64::vectors::twice;
 
 /// Characters of a step.
 const STEP: usize = 32;
@@ -107,16 +108,4 @@ fn decode_step(characters: &[u8; STEP], place: &mut [MaybeUninit<u8>; STEP_BYTES
         _mm_storel_epi64(place.add(16).cast(), _mm256_extracti128_si256::<1>(bytes));
     }
     wrong
-}
-
-/// A table for both halves of a shuffle.
-#[inline]
-#[target_feature(enable = "avx2")]
-#[rustfmt::skip]
-fn twice(table: [i8; 16]) -> __m256i {
-    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = table;
-    _mm256_setr_epi8(
-        a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p,
-        a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p,
-    )
 }

@@ -7,7 +7,7 @@
 
 use std::{
     arch::x86_64::{
-        __m512i, __mmask64, _mm512_loadu_epi8, _mm512_madd_epi16, _mm512_maddubs_epi16,
+        __m512i, _mm512_loadu_epi8, _mm512_madd_epi16, _mm512_maddubs_epi16,
         _mm512_mask_loadu_epi8, _mm512_mask_storeu_epi8, _mm512_movepi8_mask,
         _mm512_permutex2var_epi8, _mm512_permutexvar_epi8, _mm512_set1_epi8, _mm512_set1_epi32,
         _mm512_setzero_si512, _mm512_storeu_epi8, _mm512_ternarylogic_epi32,
@@ -16,6 +16,7 @@ use std::{
 };
 
 use super::{SEXTETS, bytes_of};
+use crate::codec::base64::vectors::first;
 
 /// Characters of a step.
 const STEP: usize = 64;
@@ -93,14 +94,4 @@ fn decode_step(characters: __m512i, wrong: &mut __m512i) -> __m512i {
 fn store(bytes: __m512i, place: &mut [MaybeUninit<u8>]) {
     // SAFETY: of 64 bytes, those are written for which there is room.
     unsafe { _mm512_mask_storeu_epi8(place.as_mut_ptr().cast(), first(place.len()), bytes) };
-}
-
-/// A mask of the first `len` of 64.
-#[inline]
-const fn first(len: usize) -> __mmask64 {
-    if len < STEP {
-        (1 << len) - 1
-    } else {
-        __mmask64::MAX
-    }
 }

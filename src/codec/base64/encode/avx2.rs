@@ -11,14 +11,15 @@ use std::{
         x86_64::{
             __m256i, _mm256_add_epi8, _mm256_and_si256, _mm256_cmpgt_epi8, _mm256_loadu_si256,
             _mm256_or_si256, _mm256_permutevar8x32_epi32, _mm256_set1_epi8, _mm256_set1_epi32,
-            _mm256_setr_epi8, _mm256_setr_epi32, _mm256_shuffle_epi8, _mm256_storeu_si256,
-            _mm256_sub_epi8, _mm256_subs_epu8,
+            _mm256_setr_epi32, _mm256_shuffle_epi8, _mm256_storeu_si256, _mm256_sub_epi8,
+            _mm256_subs_epu8,
         },
     },
     mem::MaybeUninit,
 };
 
 use super::last_group;
+use crate::codec::base64::vectors::twice;
 
 /// Bytes of a step.
 const STEP_BYTES: usize = 24;
@@ -131,16 +132,4 @@ fn multiply_low(a: __m256i, b: __m256i) -> __m256i {
             options(pure, nomem, nostack, preserves_flags));
     }
     product
-}
-
-/// A table for both halves of a shuffle.
-#[inline]
-#[target_feature(enable = "avx2")]
-#[rustfmt::skip]
-fn twice(table: [i8; 16]) -> __m256i {
-    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = table;
-    _mm256_setr_epi8(
-        a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p,
-        a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p,
-    )
 }

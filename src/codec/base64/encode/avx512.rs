@@ -13,6 +13,7 @@ use std::{
 };
 
 use super::{ALPHABET, encoded_len};
+use crate::codec::base64::vectors::first;
 
 /// Bytes of a step.
 const STEP_BYTES: usize = 48;
@@ -49,9 +50,9 @@ pub(super) fn encode(src: &[u8], room: &mut [MaybeUninit<u8>]) {
         // SAFETY: under their masks, only what is left is loaded, and what it becomes is stored; so pointers stand at the ends
         // at most.
         unsafe {
-            let bytes = _mm512_maskz_loadu_epi8(low_bits(here), from.cast());
+            let bytes = _mm512_maskz_loadu_epi8(first(here), from.cast());
             let text = characters(bytes, places, alphabet);
-            _mm512_mask_storeu_epi8(to.cast(), low_bits(encoded_len(here)), text);
+            _mm512_mask_storeu_epi8(to.cast(), first(encoded_len(here)), text);
             (from, to) = (from.add(here), to.add(encoded_len(here)));
         }
         left -= here;
@@ -87,11 +88,3 @@ const PLACES: [u8; STEP] = {
     }
     places
 };
-
-/// A mask of so many of 64.
-const fn low_bits(count: usize) -> u64 {
-    match count {
-        0..64 => (1 << count) - 1,
-        _ => u64::MAX,
-    }
-}
