@@ -152,8 +152,7 @@ impl Connection {
 
     /// Says once that there is something to be written; `key` is its own.
     pub(super) fn announce(&mut self, key: ConnectionKey, effects: &mut VecDeque<Effect>) {
-        if !self.outbox.is_announced && !self.outbox.is_empty() {
-            self.outbox.is_announced = true;
+        if self.outbox.announces() {
             effects.push_back(Effect::Write(key));
         }
     }

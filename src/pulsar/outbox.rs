@@ -181,6 +181,13 @@ impl Outbox {
         self.ready.is_empty() && self.tail.is_empty()
     }
 
+    /// True once for each time that there is something of which the runtime does not know.
+    pub(super) fn announces(&mut self) -> bool {
+        let announces = !self.is_announced && !self.is_empty();
+        self.is_announced |= announces;
+        announces
+    }
+
     /// Bytes that wait.
     #[cfg(test)]
     pub(super) fn waiting_bytes(&self) -> usize {

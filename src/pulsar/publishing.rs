@@ -104,8 +104,7 @@ impl Pulsar {
         let published = producer.publish(now, publish, self.is_memory_full, way);
         // Also where this message was refused, others may have been sent to make way for it.
         if let Some(at) = connection {
-            if !outbox.is_announced && !outbox.is_empty() {
-                outbox.is_announced = true;
+            if outbox.announces() {
                 self.effects.push_back(Effect::Write(at));
             }
             if let Some(deadline) = producer.arm_batch_timer() {
