@@ -165,6 +165,27 @@ impl World {
         .collect()
     }
 
+    /// A broker that watches tells what came and what went.
+    fn tell(&mut self, key: ConnectionKey, watcher_id: u64, new: &[&str], deleted: &[&str]) {
+        let update = CommandWatchTopicUpdate {
+            watcher_id,
+            new_topics: new.iter().map(|name| topic(name)).collect(),
+            deleted_topics: deleted.iter().map(|name| topic(name)).collect(),
+        };
+        self.answer(key, Kind::WatchTopicUpdate, &update);
+    }
+
+    /// A minute passes at a broker that does not tell; what it is asked for topics meanwhile.
+    fn asked_in_a_minute(&mut self, key: ConnectionKey) -> Sent {
+        for _ in 0..3 {
+            self.pass(Duration::from_secs(20));
+            self.answer(key, Kind::Pong, &super::super::proto::CommandPong {});
+        }
+        let mut sent = self.sent(key);
+        sent.retain(|sent| sent.kind == Kind::GetTopicsOfNamespace);
+        only(sent)
+    }
+
     fn answer_topics(&mut self, key: ConnectionKey, asked: &Sent, names: &[&str]) {
         assert_eq!(asked.kind, Kind::GetTopicsOfNamespace);
         let asked: CommandGetTopicsOfNamespace = asked.decode();
@@ -553,16 +574,7 @@ fn watching(world: &mut World, names: &[&str]) -> (Link, ConnectionKey, u64) {
 fn topics_of_a_pattern_come_and_go() {
     in_pieces(|mut world| {
         let (link, key, watcher_id) = watching(&mut world, &["b", "a1", "a2-partition-0"]);
-        let update = |new: &[&str], deleted: &[&str]| CommandWatchTopicUpdate {
-            watcher_id,
-            new_topics: new.iter().map(|name| topic(name)).collect(),
-            deleted_topics: deleted.iter().map(|name| topic(name)).collect(),
-        };
-        world.answer(
-            key,
-            Kind::WatchTopicUpdate,
-            &update(&["a3", "c", "a1"], &[]),
-        );
+        world.tell(key, watcher_id, &["a3", "c", "a1"], &[]);
         let sent = world.find(key, &[]);
         let new = world.subscribe(key, &sent);
         assert_eq!(new.keys().cloned().collect::<Vec<_>>(), [topic("a3")]);
@@ -571,11 +583,7 @@ fn topics_of_a_pattern_come_and_go() {
         world.receive(key, &message_of(a3, 5, 0, b"x"));
         assert_eq!(world.told(), [payload("x")]);
 
-        world.answer(
-            key,
-            Kind::WatchTopicUpdate,
-            &update(&[], &["a3", "never-there"]),
-        );
+        world.tell(key, watcher_id, &[], &["a3", "never-there"]);
         let close: CommandCloseConsumer = world.sent_one(key, Kind::CloseConsumer).decode();
         assert_eq!(close.consumer_id, a3);
         world.succeed(key, close.request_id);
@@ -620,12 +628,7 @@ fn a_topic_that_ended_and_came_again_is_consumed_again() {
     let asked = only(world.find(key, &[]));
     world.answer_topics(key, &asked, &[]);
     assert!(world.find(key, &[]).is_empty(), "it is gone");
-    let update = CommandWatchTopicUpdate {
-        watcher_id,
-        new_topics: vec![topic("a1")],
-        deleted_topics: Vec::new(),
-    };
-    world.answer(key, Kind::WatchTopicUpdate, &update);
+    world.tell(key, watcher_id, &["a1"], &[]);
     let sent = world.find(key, &[]);
     assert_eq!(world.subscribe(key, &sent).len(), 1);
     assert_eq!(
@@ -640,12 +643,7 @@ fn a_pattern_that_finds_nothing_waits() {
     let mut world = World::new(usize::MAX);
     let (link, key, watcher_id) = watching(&mut world, &[]);
     assert!(world.sent(key).is_empty());
-    let update = CommandWatchTopicUpdate {
-        watcher_id,
-        new_topics: vec![topic("a1")],
-        deleted_topics: Vec::new(),
-    };
-    world.answer(key, Kind::WatchTopicUpdate, &update);
+    world.tell(key, watcher_id, &["a1"], &[]);
     let sent = world.find(key, &[]);
     assert_eq!(world.subscribe(key, &sent).len(), 1);
     assert!(!world.pulsar.end_of_topic(link));
@@ -655,12 +653,7 @@ fn a_pattern_that_finds_nothing_waits() {
 fn what_came_before_the_broker_began_to_tell_is_looked_for() {
     let mut world = World::new(usize::MAX);
     let (_, key, watcher_id) = watching(&mut world, &["a1"]);
-    let update = CommandWatchTopicUpdate {
-        watcher_id,
-        new_topics: vec![topic("a2")],
-        deleted_topics: Vec::new(),
-    };
-    world.answer(key, Kind::WatchTopicUpdate, &update);
+    world.tell(key, watcher_id, &["a2"], &[]);
     let sent = world.find(key, &[]);
     world.subscribe(key, &sent);
     world.sent(key);
@@ -689,15 +682,8 @@ fn topics_are_looked_for_again_after_a_list_that_failed() {
     let asked = only(world.sent(key));
     world.answer_topics(key, &asked, &[]);
     assert_eq!(world.told(), [Told::Opened]);
-    for round in 0..3 {
-        for _ in 0..3 {
-            world.pass(Duration::from_secs(20));
-            world.answer(key, Kind::Pong, &super::super::proto::CommandPong {});
-        }
-        let mut sent = world.sent(key);
-        sent.retain(|sent| sent.kind == Kind::GetTopicsOfNamespace);
-        assert_eq!(sent.len(), 1, "minute {round}");
-        let asked: CommandGetTopicsOfNamespace = only(sent).decode();
+    for _ in 0..3 {
+        let asked: CommandGetTopicsOfNamespace = world.asked_in_a_minute(key).decode();
         world.error(key, asked.request_id, ServerError::AuthorizationError);
     }
 }
@@ -706,12 +692,7 @@ fn topics_are_looked_for_again_after_a_list_that_failed() {
 fn a_topic_that_cannot_be_consumed_yet_does_not_put_looking_off() {
     let mut world = World::new(usize::MAX);
     let (_, key, watcher_id) = watching(&mut world, &["a1"]);
-    let update = CommandWatchTopicUpdate {
-        watcher_id,
-        new_topics: vec![topic("a2")],
-        deleted_topics: Vec::new(),
-    };
-    world.answer(key, Kind::WatchTopicUpdate, &update);
+    world.tell(key, watcher_id, &["a2"], &[]);
     let sent = world.find(key, &[]);
     let asked = sent.iter().find(|sent| sent.kind == Kind::Subscribe);
     let asked: CommandSubscribe = asked.expect("a2 is subscribed to").decode();
@@ -753,13 +734,8 @@ fn a_broker_that_does_not_tell_is_asked_each_minute() {
         .into_iter()
         .enumerate()
     {
-        for _ in 0..3 {
-            world.pass(Duration::from_secs(20));
-            world.answer(key, Kind::Pong, &super::super::proto::CommandPong {});
-        }
-        let mut sent = world.sent(key);
-        sent.retain(|sent| sent.kind == Kind::GetTopicsOfNamespace);
-        world.answer_topics(key, &only(sent), names);
+        let asked = world.asked_in_a_minute(key);
+        world.answer_topics(key, &asked, names);
         let sent = world.find(key, &[]);
         let kinds: Vec<_> = sent.iter().map(|sent| sent.kind).collect();
         match round {
