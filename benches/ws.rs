@@ -7,16 +7,19 @@
 //! The same with permessage-deflate: `inflate` reads 64 publishes of 1 KiB that a client compressed, `deflate` writes 64
 //! deliveries of 4 KiB. Their text has the shape of base64 of JSON.
 
+mod samples;
+
 use std::hint::black_box;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use flate2::{Compress, Compression, FlushCompress};
 use pulsar_ws_fast::codec::base64;
 use pulsar_ws_fast::ws::frame::{self, Header, Opcode};
 use pulsar_ws_fast::ws::{Deflater, Incoming, Inflater, Input, Limits, WebSocket};
 
 const MESSAGES: usize = 64;
 const MESSAGE_BYTES: usize = 1024;
+/// zlib's default, as clients have it.
+const CLIENT_LEVEL: u32 = 6;
 
 fn masked_frames() -> Vec<u8> {
     let key = [0x37, 0xfa, 0x21, 0x3d];
@@ -55,29 +58,6 @@ fn message(bytes: usize) -> String {
         r#"{{"payload":"{}","context":"1"}}"#,
         &payload[..bytes - frame]
     )
-}
-
-/// As many frames of `text`, compressed as a client does it.
-fn compressed_frames(text: &str) -> Vec<u8> {
-    let mut stream = Compress::new(Compression::default(), false);
-    let mut compressed = Vec::with_capacity(text.len());
-    stream
-        .compress_vec(text.as_bytes(), &mut compressed, FlushCompress::Sync)
-        .expect("compresses");
-    compressed.truncate(compressed.len() - 4);
-    let header = Header {
-        fin: true,
-        opcode: Opcode::Text,
-        compressed: true,
-        mask: Some([0; 4]),
-        payload_bytes: compressed.len() as u64,
-    };
-    let mut bytes = Vec::new();
-    for _ in 0..MESSAGES {
-        header.encode(&mut bytes);
-        bytes.extend_from_slice(&compressed);
-    }
-    bytes
 }
 
 /// Reads all messages and says how many bytes of text they had, which must be all of them.
@@ -126,7 +106,8 @@ fn bench(criterion: &mut Criterion) {
             assert_eq!(out.len(), MESSAGES * (reply.len() + 2));
         });
     });
-    let frames = compressed_frames(&message(MESSAGE_BYTES));
+    let frames =
+        samples::compressed_frames(message(MESSAGE_BYTES).as_bytes(), CLIENT_LEVEL, MESSAGES);
     let mut machine = WebSocket::new(Limits::default()).with_deflate(15);
     group.bench_function("inflate 64 text frames of 1 KiB", |bencher| {
         bencher.iter_batched_ref(
