@@ -143,14 +143,14 @@ def our_binary() -> Path:
 
 def peer_sources() -> None:
     """Downloads what `tests/peer` is built from. Its protobuf compiler lies in the virtual environment."""
-    run("cargo", "fetch", "--quiet", "--target", "x86_64-unknown-linux-gnu", cwd=PEER)
+    run("cargo", "fetch", "--locked", "--quiet", "--target", "x86_64-unknown-linux-gnu", cwd=PEER)
 
 
 def peer_binary() -> Path:
     """The client made of the crate `pulsar`, built when its sources changed."""
     need("cargo", "cc")
     venv_python()
-    run("cargo", "build", "--quiet", cwd=PEER)
+    run("cargo", "build", "--locked", "--quiet", cwd=PEER)
     return Path(os.environ.get("CARGO_TARGET_DIR", TARGET / "peer")) / "debug" / "pulsar-peer"
 
 
