@@ -2,8 +2,6 @@
 
 mod decode;
 mod encode;
-#[cfg(target_arch = "x86_64")]
-mod vectors;
 
 pub use self::{
     decode::{DecodeError, decode_append, decode_vec, decoded_len},

@@ -25,3 +25,5 @@ pub mod inflate;
 pub mod json;
 pub mod mask;
 pub mod protobuf;
+#[cfg(target_arch = "x86_64")]
+mod vectors;

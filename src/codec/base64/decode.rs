@@ -23,7 +23,7 @@ use bytes::BytesMut;
 
 use super::ALPHABET;
 #[cfg(target_arch = "x86_64")]
-use super::vectors::has_avx512;
+use crate::codec::vectors::has_avx512;
 
 /// Why a text is not base64; displays the message of the exception that `java.util.Base64.Decoder` throws.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use std::mem::MaybeUninit;
 
 use super::ALPHABET;
 #[cfg(target_arch = "x86_64")]
-use super::vectors::has_avx512;
+use crate::codec::vectors::has_avx512;
 
 /// How many characters `n` bytes become, padding included.
 #[must_use]

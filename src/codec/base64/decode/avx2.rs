@@ -16,7 +16,7 @@ use std::{
     mem::MaybeUninit,
 };
 
-use crate::codec::base64::vectors::twice;
+use crate::codec::vectors::twice;
 
 /// Characters of a step.
 const STEP: usize = 32;

@@ -16,7 +16,7 @@ use std::{
 };
 
 use super::{SEXTETS, bytes_of};
-use crate::codec::base64::vectors::first;
+use crate::codec::vectors::first;
 
 /// Characters of a step.
 const STEP: usize = 64;

@@ -19,7 +19,7 @@ use std::{
 };
 
 use super::last_group;
-use crate::codec::base64::vectors::twice;
+use crate::codec::vectors::twice;
 
 /// Bytes of a step.
 const STEP_BYTES: usize = 24;

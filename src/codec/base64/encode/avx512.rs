@@ -13,7 +13,7 @@ use std::{
 };
 
 use super::{ALPHABET, encoded_len};
-use crate::codec::base64::vectors::first;
+use crate::codec::vectors::first;
 
 /// Bytes of a step.
 const STEP_BYTES: usize = 48;

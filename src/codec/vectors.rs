@@ -1,4 +1,4 @@
-//! What the vectors of both directions are used with.
+//! What vectors are used with, whatever for.
 
 use std::arch::x86_64::{__m256i, __mmask64, _mm256_setr_epi8};
 
