@@ -19,6 +19,10 @@ const LENGTH_SYMBOLS: usize = 19;
 const LENGTH_ORDER: [u8; LENGTH_SYMBOLS] = [
     16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15,
 ];
+/// Bits that are there after they were read again; and how many codes of lengths they have at least, each with what
+/// comes with it.
+const BITS: usize = 56;
+const LOOKS: usize = BITS / (LENGTH_CODE_BITS_MAX + 7);
 /// Says that the length before comes again.
 const AGAIN: usize = 16;
 
@@ -72,8 +76,12 @@ impl Lengths {
         let (mut at, mut length) = (0, AGAIN);
         let mut counts: [u16; AGAIN + 1] = [0; _];
         for end in [self.symbols, self.symbols + self.distances] {
+            let mut looks = 0;
             while at < end {
-                reader.fill();
+                if looks % LOOKS == 0 {
+                    reader.fill();
+                }
+                looks += 1;
                 let run = runs[usize::from(low16(reader.bits)) % RUNS];
                 let times = low16(reader.bits) & ((1_u16 << run.bits) - 1);
                 let times = usize::from(run.times) + usize::from(times >> run.code_bits);
@@ -148,8 +156,10 @@ fn share(counts: &Counts) -> u32 {
 fn runs(reader: &mut Reader<'_>, length_codes: usize) -> Option<[Run; RUNS]> {
     let mut lengths = [0_u8; LENGTH_SYMBOLS];
     let mut counts = [0_u16; LENGTH_CODE_BITS_MAX + 1];
-    for symbol in LENGTH_ORDER.iter().take(length_codes) {
-        reader.fill();
+    for (place, symbol) in LENGTH_ORDER.iter().take(length_codes).enumerate() {
+        if place % (BITS / 3) == 0 {
+            reader.fill();
+        }
         let length = reader.take(3);
         lengths[usize::from(*symbol)] = length.to_le_bytes()[0];
         counts[usize::from(length)] += 1;
