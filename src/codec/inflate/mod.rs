@@ -11,6 +11,8 @@ mod repeat;
 mod symbols;
 mod tables;
 mod turned;
+#[cfg(target_arch = "x86_64")]
+mod wide;
 
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,10 @@ use super::tables::{
     TABLE, TABLE_BITS_MAX,
 };
 use super::turned::{self, Turned};
+#[cfg(target_arch = "x86_64")]
+use super::wide;
+#[cfg(target_arch = "x86_64")]
+use crate::codec::vectors::has_avx512;
 
 /// Codes that are looked up before bits are read again: 56 are there, and four have at most 48.
 const LOOKS: usize = 4;
@@ -32,6 +36,8 @@ pub(super) type Block = fn(&mut Reader<'_>, &mut [u8], usize, bool, &mut Space) 
 /// Space for codes and for a message whose bytes were turned round, taken with the first that needs it.
 pub(super) struct Space {
     turned: Vec<u8>,
+    /// It holds this message.
+    is_turned: bool,
     codes: Option<Box<Codes>>,
 }
 
@@ -57,8 +63,36 @@ impl Space {
     pub(super) const fn new() -> Self {
         Self {
             turned: Vec::new(),
+            is_turned: false,
             codes: None,
         }
+    }
+
+    /// Reads what stands before a block's codes.
+    #[inline(always)]
+    fn begin(&mut self, reader: &mut Reader<'_>, is_first: bool) -> Option<Lengths> {
+        let lengths = Lengths::read(reader)?;
+        if is_first {
+            let bytes = reader.bytes.len();
+            let repeats = bytes >= LONG_BYTES && lengths.repetitions() > REPETITIONS_MAX;
+            if repeats || bytes > BYTES_MAX {
+                return None;
+            }
+            self.is_turned = false;
+        }
+        let codes = self.codes.get_or_insert_with(|| {
+            Box::new(Codes {
+                table: [0; _],
+                seconds: [0; _],
+                distance_table: [0; _],
+                symbols: Order::new(),
+                distances: Order::new(),
+            })
+        });
+        codes
+            .symbols
+            .fill(lengths.symbols(), &lengths.symbol_counts);
+        Some(lengths)
     }
 }
 
@@ -72,12 +106,50 @@ pub(super) fn block(
     space: &mut Space,
 ) -> Option<usize> {
     #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("bmi2") && has_avx512() {
+        #[allow(unsafe_code, reason = "a call of what the processor may lack")]
+        // SAFETY: the processor has what it needs.
+        return unsafe { block_avx512(reader, out, written, is_first, space) };
+    }
+    block_narrow(reader, out, written, is_first, space)
+}
+
+/// The same by tables alone.
+pub(super) fn block_narrow(
+    reader: &mut Reader<'_>,
+    out: &mut [u8],
+    written: usize,
+    is_first: bool,
+    space: &mut Space,
+) -> Option<usize> {
+    #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi2") {
         #[allow(unsafe_code, reason = "a call of what the processor may lack")]
         // SAFETY: the processor has what it needs.
         return unsafe { block_avx2(reader, out, written, is_first, space) };
     }
     block_anywhere(reader, out, written, is_first, space)
+}
+
+/// The same, many codes at once where they are such.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512bw,avx512vbmi,bmi2")]
+fn block_avx512(
+    reader: &mut Reader<'_>,
+    out: &mut [u8],
+    written: usize,
+    is_first: bool,
+    space: &mut Space,
+) -> Option<usize> {
+    let lengths = space.begin(reader, is_first)?;
+    let codes = space.codes.as_deref_mut()?;
+    match wide::ShortCodes::of(&codes.symbols) {
+        Some(short) => {
+            let orders = [&mut codes.symbols, &mut codes.distances];
+            wide::decode(reader, &lengths, orders, &short, out, written)
+        }
+        None => by_table(reader, out, written, &lengths, space),
+    }
 }
 
 /// The same, translated for wider vectors and for shifts by any register.
@@ -102,32 +174,29 @@ pub(super) fn block_anywhere(
     is_first: bool,
     space: &mut Space,
 ) -> Option<usize> {
-    let lengths = Lengths::read(reader)?;
-    if is_first {
-        let bytes = reader.bytes.len();
-        let repeats = bytes >= LONG_BYTES && lengths.repetitions() > REPETITIONS_MAX;
-        if repeats || bytes > BYTES_MAX {
-            return None;
-        }
+    let lengths = space.begin(reader, is_first)?;
+    by_table(reader, out, written, &lengths, space)
+}
+
+/// Inflates a block by tables of its codes.
+#[inline(always)]
+fn by_table(
+    reader: &mut Reader<'_>,
+    out: &mut [u8],
+    written: usize,
+    lengths: &Lengths,
+    space: &mut Space,
+) -> Option<usize> {
+    if !space.is_turned {
         turned::turn(reader.bytes, &mut space.turned);
+        space.is_turned = true;
     }
-    let codes = space.codes.get_or_insert_with(|| {
-        Box::new(Codes {
-            table: [0; _],
-            seconds: [0; _],
-            distance_table: [0; _],
-            symbols: Order::new(),
-            distances: Order::new(),
-        })
-    });
-    codes
-        .symbols
-        .fill(lengths.symbols(), &lengths.symbol_counts);
+    let codes = space.codes.as_deref_mut()?;
     let mut turned = Turned::new(&space.turned, reader.at())?;
     let written = if reader.bytes.len() >= FULL_TABLE_BYTES {
-        decode::<TABLE_BITS_MAX>(&mut turned, &lengths, codes, out, written)?
+        decode::<TABLE_BITS_MAX>(&mut turned, lengths, codes, out, written)?
     } else {
-        decode::<SHORT_TABLE_BITS>(&mut turned, &lengths, codes, out, written)?
+        decode::<SHORT_TABLE_BITS>(&mut turned, lengths, codes, out, written)?
     };
     reader.go_to(turned.at());
     (turned.at() <= 8 * reader.bytes.len()).then_some(written)

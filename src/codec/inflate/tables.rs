@@ -87,7 +87,7 @@ impl Order {
     }
 
     /// The symbol with more bits than given that comes next, and how many.
-    fn find(&self, next: u64, bits: usize) -> Option<(u16, u32)> {
+    pub(super) fn find(&self, next: u64, bits: usize) -> Option<(u16, u32)> {
         for bits in bits + 1..=CODE_BITS_MAX {
             let code = usize::try_from(next >> (64 - bits)).ok()?;
             let place = code.checked_sub(usize::from(self.codes[bits]))?;

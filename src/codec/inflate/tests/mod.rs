@@ -3,6 +3,8 @@ use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, 
 
 mod fixed;
 mod own_codes;
+#[cfg(target_arch = "x86_64")]
+mod wide;
 
 const OUT_BYTES: usize = 1 << 18;
 
@@ -35,20 +37,24 @@ fn by_zlib(compressed: &[u8]) -> Option<Vec<u8>> {
     whole.then_some(text)
 }
 
-/// What processors with and without AVX2 make of a message, which is the same.
+/// What processors with AVX-512, with AVX2 and without make of a message, which is the same.
 fn inflated(compressed: &[u8]) -> Option<Vec<u8>> {
     inflated_into(compressed, OUT_BYTES)
 }
 
 fn inflated_into(compressed: &[u8], room: usize) -> Option<Vec<u8>> {
-    let blocks: [Block; 2] = [super::own_codes::block, super::own_codes::block_anywhere];
-    let [first, second] = blocks.map(|block| {
+    let blocks: [Block; 3] = [
+        super::own_codes::block,
+        super::own_codes::block_narrow,
+        super::own_codes::block_anywhere,
+    ];
+    let [first, second, third] = blocks.map(|block| {
         let mut out = vec![0xAA; room];
         let len = Shortcut::new().inflate_by(block, compressed, &mut out)?;
         out.truncate(len);
         Some(out)
     });
-    assert!(first == second);
+    assert!(first == second && second == third);
     first
 }
 
@@ -75,6 +81,12 @@ impl Bits {
 
     fn zeros(self, bytes: usize) -> Self {
         (0..bytes).fold(self, |bits, _| bits.number(0, 8))
+    }
+
+    fn behind(self, other: &Self) -> Self {
+        (0..other.count).fold(self, |bits, at| {
+            bits.number(u16::from(other.bytes[at / 8]) >> (at % 8) & 1, 1)
+        })
     }
 
     /// The highest bit first, as codes are written.

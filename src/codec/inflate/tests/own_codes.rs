@@ -52,14 +52,14 @@ fn codes(lengths: &[u8]) -> Vec<(u16, usize)> {
 }
 
 /// Writes symbols with codes of their own.
-struct Writer {
+pub(super) struct Writer {
     bits: Bits,
     symbols: Vec<(u16, usize)>,
     distances: Vec<(u16, usize)>,
 }
 
 impl Writer {
-    fn new(symbols: &[u8], distances: &[u8]) -> Self {
+    pub(super) fn new(symbols: &[u8], distances: &[u8]) -> Self {
         Self {
             bits: header(symbols, distances),
             symbols: codes(symbols),
@@ -67,28 +67,33 @@ impl Writer {
         }
     }
 
-    fn symbol(mut self, symbol: usize) -> Self {
+    pub(super) fn symbol(mut self, symbol: usize) -> Self {
         let (code, bits) = self.symbols[symbol];
         self.bits = self.bits.code(code, bits);
         self
     }
 
-    fn bytes(self, bytes: &[u8]) -> Self {
+    pub(super) fn bytes(self, bytes: &[u8]) -> Self {
         bytes
             .iter()
             .fold(self, |writer, byte| writer.symbol(usize::from(*byte)))
     }
 
     /// The distance of a repetition, with all of its further bits set or none.
-    fn distance(mut self, distance: usize, further: u16) -> Self {
+    pub(super) fn distance(mut self, distance: usize, further: u16) -> Self {
         let (code, bits) = self.distances[distance];
         let more = (distance / 2).saturating_sub(1);
         self.bits = self.bits.code(code, bits).number(further, more);
         self
     }
 
-    fn ended(self) -> Vec<u8> {
-        self.symbol(256).bits.number(0, 3).bytes
+    pub(super) fn ended(self) -> Vec<u8> {
+        self.block().number(0, 3).bytes
+    }
+
+    /// No end of a message.
+    pub(super) fn block(self) -> Bits {
+        self.symbol(256).bits
     }
 }
 
