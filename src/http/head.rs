@@ -7,13 +7,27 @@ use super::{RequestHead, Version, refusal::Refusal};
 
 /// Whether the request line, once it is there, names a version that is not spoken: 426 for HTTP/2, 505 for others.
 pub(super) fn bad_version(buf: &[u8]) -> Option<Refusal> {
-    let line = buf.trim_ascii_start();
-    let line = line[..memchr::memchr(b'\n', line)?].trim_ascii_end();
+    let line = behind_blank_lines(buf);
+    let line = &line[..memchr::memchr(b'\n', line)?];
+    let ends = line
+        .iter()
+        .rev()
+        .take_while(|it| matches!(it, b' ' | b'\r'));
+    let line = &line[..line.len() - ends.count()];
+    if line.starts_with(b" ") {
+        return None;
+    }
     let mut words = line
         .split(|byte| *byte == b' ')
         .filter(|word| !word.is_empty());
     // Without a method, or a target, it is no request line at all.
-    let (_, _) = (words.next()?, words.next()?);
+    let (method, target) = (words.next()?, words.next()?);
+    // What is wrong with those comes first.
+    let is_token = |byte: &u8| byte.is_ascii_graphic() && !b"\"(),/:;<=>?@[\\]{}".contains(byte);
+    let target = std::str::from_utf8(target).ok()?;
+    if !method.iter().all(is_token) || target.contains(|c: char| c.is_ascii_control()) {
+        return None;
+    }
     match words.next() {
         None => Some(Refusal::new(505, "HTTP/0.9 not supported")),
         Some(b"HTTP/1.1" | b"HTTP/1.0") => None,
@@ -23,6 +37,25 @@ pub(super) fn bad_version(buf: &[u8]) -> Option<Refusal> {
         }
         Some(_) => None,
     }
+}
+
+/// What may be judged already: of a request line whose end has not arrived, all but the end's beginning.
+pub(super) fn settled(buf: &[u8]) -> &[u8] {
+    if !lacks_line_end(buf) {
+        return buf;
+    }
+    let ends = buf.iter().rev().take_while(|byte| **byte == b'\r').count();
+    &buf[..buf.len() - ends]
+}
+
+/// Whether the end of the request line has not arrived.
+pub(super) fn lacks_line_end(buf: &[u8]) -> bool {
+    memchr::memchr(b'\n', behind_blank_lines(buf)).is_none()
+}
+
+fn behind_blank_lines(buf: &[u8]) -> &[u8] {
+    let blank = buf.iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
+    &buf[blank.count()..]
 }
 
 /// Whether the lines of a head fit together.
@@ -119,6 +152,22 @@ mod tests {
                 status,
                 "{version}"
             );
+        }
+    }
+
+    #[test]
+    fn a_version_is_judged_when_its_line_is_whole() {
+        for line in [
+            "GET / HTTP/2.0",
+            "GET / HTTP/9.9",
+            "GET / HTTP/1.11",
+            "GET /a b HTTP/1.1",
+            "GET /\r\n",
+        ] {
+            for end in 0..line.len() {
+                let parsed = parse(&line.as_bytes()[..end]);
+                assert!(matches!(parsed, Parsed::Partial), "{}", &line[..end]);
+            }
         }
     }
 

@@ -87,6 +87,7 @@ impl<'a> RequestHead<'a> {
 
 /// Reads a request head from the start of `buf`. Call it again with more bytes while it is [`Parsed::Partial`].
 pub fn parse(buf: &[u8]) -> Parsed<'_> {
+    let buf = head::settled(buf);
     if target_too_long(buf) {
         return Parsed::Refused(Refusal::standard(414));
     }
@@ -110,6 +111,12 @@ fn parse_with<'a>(buf: &'a [u8], headers: &mut [httparse::Header<'a>]) -> Option
         Ok(httparse::Status::Partial) if buf.len() <= HEAD_BYTES_MAX => Parsed::Partial,
         Ok(_) => Parsed::Refused(Refusal::standard(431)),
         Err(httparse::Error::TooManyHeaders) => return None,
+        // A line that names another version is answered as a whole.
+        Err(httparse::Error::Version | httparse::Error::NewLine)
+            if head::lacks_line_end(buf) && buf.len() <= HEAD_BYTES_MAX =>
+        {
+            Parsed::Partial
+        }
         Err(_) => Parsed::Refused(Refusal::standard(400)),
     })
 }
