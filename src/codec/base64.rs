@@ -9,3 +9,6 @@ pub use self::{
 };
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub use self::{decode::decoded_by_every_way, encode::encoded_by_every_way};

@@ -94,6 +94,39 @@ const fn characters([a, b, c]: [u8; 3]) -> [u8; 4] {
     ]
 }
 
+/// What each way that this processor has makes of `src`. One byte more than there may be written stands behind the room of each, and
+/// is looked at.
+#[cfg(any(test, feature = "fuzzing"))]
+#[must_use]
+pub fn encoded_by_every_way(src: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    type Way = fn(&[u8], &mut [MaybeUninit<u8>]);
+    let mut ways: Vec<(&'static str, Way)> = vec![("scalar", encode_scalar)];
+    #[cfg(target_arch = "x86_64")]
+    #[allow(unsafe_code, reason = "calls of what the processor may lack")]
+    {
+        if src.len() > SHORT_BYTES_MAX && std::arch::is_x86_feature_detected!("avx2") {
+            // SAFETY: the processor has AVX2.
+            ways.push(("avx2", |src, room| unsafe { avx2::encode(src, room) }));
+        }
+        if has_avx512() {
+            // SAFETY: the processor has what it needs.
+            ways.push(("avx512", |src, room| unsafe { avx512::encode(src, room) }));
+        }
+    }
+    let encoded = ways.into_iter().map(|(name, encode)| {
+        let len = encoded_len(src.len());
+        let mut room = vec![MaybeUninit::new(0); len + 1];
+        encode(src, &mut room[..len]);
+        #[allow(unsafe_code, reason = "reads what was written over zeros")]
+        // SAFETY: every byte was set to zero at least.
+        let bytes = room.iter().map(|byte| unsafe { byte.assume_init() });
+        let mut text: Vec<u8> = bytes.collect();
+        assert_eq!(text.pop(), Some(0), "{name} wrote behind its room");
+        (name, text)
+    });
+    encoded.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use base64_simd::STANDARD;
@@ -101,45 +134,13 @@ mod tests {
 
     use super::*;
 
-    type Encode = fn(&[u8], &mut [MaybeUninit<u8>]);
-
-    /// What each way writes, those apart that the processor lacks.
-    #[allow(unsafe_code, reason = "calls of what the processor may lack")]
-    fn ways() -> Vec<(&'static str, Encode)> {
-        let mut ways: Vec<(&'static str, Encode)> = vec![("scalar", encode_scalar)];
-        #[cfg(target_arch = "x86_64")]
-        {
-            if std::arch::is_x86_feature_detected!("avx2") {
-                // SAFETY: the processor has AVX2.
-                ways.push(("avx2", |src, room| unsafe { avx2::encode(src, room) }));
-            }
-            if has_avx512() {
-                // SAFETY: the processor has what it needs.
-                ways.push(("avx512", |src, room| unsafe { avx512::encode(src, room) }));
-            }
-        }
-        ways
-    }
-
     fn check(src: &[u8]) {
         let expected = STANDARD.encode_to_string(src);
         let mut appended = b"before".to_vec();
         encode_append(src, &mut appended);
         assert_eq!(appended, [b"before", expected.as_bytes()].concat());
-        for (name, encode) in ways() {
-            if src.len() <= SHORT_BYTES_MAX && name == "avx2" {
-                continue;
-            }
-            // One character more than there may be written stands behind the room.
-            let mut text = vec![MaybeUninit::new(0); expected.len() + 1];
-            encode(src, &mut text[..expected.len()]);
-            #[allow(unsafe_code, reason = "reads what was written over zeros")]
-            // SAFETY: every byte was set to zero at least.
-            let text: Vec<u8> = text
-                .iter()
-                .map(|byte| unsafe { byte.assume_init() })
-                .collect();
-            assert_eq!(text, [expected.as_bytes(), b"\0"].concat(), "{name}");
+        for (name, text) in encoded_by_every_way(src) {
+            assert_eq!(String::from_utf8(text), Ok(expected.clone()), "{name}");
         }
     }
 

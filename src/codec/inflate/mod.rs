@@ -45,6 +45,13 @@ impl Shortcut {
         self.inflate_by(own_codes::block, compressed, out)
     }
 
+    /// The same as on a processor without wider vectors.
+    #[cfg(feature = "fuzzing")]
+    #[must_use]
+    pub fn inflate_anywhere(&mut self, compressed: &[u8], out: &mut [u8]) -> Option<usize> {
+        self.inflate_by(own_codes::block_anywhere, compressed, out)
+    }
+
     /// The same by one way or another to inflate a block with codes of its own.
     #[inline(always)]
     fn inflate_by(&mut self, block: Block, compressed: &[u8], out: &mut [u8]) -> Option<usize> {
