@@ -14,13 +14,13 @@ use pulsar_ws_fast::{
 use crate::script::{Chance, Script};
 
 /// Nothing here becomes longer.
-const LONG: usize = 1 << 20;
+const LONG: usize = 1 << 17;
 
 /// The first byte says whether the others are compressed already.
 pub fn run(data: &[u8]) {
     let mut script = Script::new(data);
     let kind = script.byte();
-    let room = usize::from(script.short()) * [0, 1, 16, 16][usize::from(kind >> 6)];
+    let room = usize::from(script.short()) * [0, 1, 1, 2][usize::from(kind >> 6)];
     match kind % 4 {
         0 => judge(script.rest(), room),
         // What follows one another is separated by where the other begins.
