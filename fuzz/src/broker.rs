@@ -297,6 +297,10 @@ pub fn seeds() -> Vec<Vec<u8>> {
         message_id: Some(id.clone()),
         highest_sequence_id: Some(u64::MAX),
     };
+    let alone = wire::SendReceipt {
+        highest_sequence_id: None,
+        ..receipt.clone()
+    };
     let deliver = Deliver {
         consumer_id: 3,
         message_id: id,
@@ -312,6 +316,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
     };
     let mut seeds = vec![
         [&[1], &receipt.encode_to_vec()[..]].concat(),
+        [&[1], &alone.encode_to_vec()[..]].concat(),
         [&[1], &error.encode_to_vec()[..]].concat(),
         [&[2], &deliver.encode_to_vec()[..]].concat(),
     ];

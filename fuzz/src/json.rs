@@ -352,6 +352,10 @@ pub fn seeds() -> Vec<Vec<u8>> {
             0,
             r#"{"payload":"AA==","eventTime":"2020-01-01T00:00:00Z","sequenceId":1} x"#,
         ),
+        (
+            0,
+            r#"{"properties":{"a":"1","c":"3"},"payload":"AA==","properties":{"b":"2"},"payload":"AQ=="}"#,
+        ),
         (2, r#"{"messageId":"CAMQADAA"}"#),
         (2, r#"{"type":"permit","permitMessages":3}"#),
         (
