@@ -24,7 +24,8 @@ use super::{
     inbox::{Accepted, Order, OrderSender},
     leg::{Leg, Sockets},
     notify::{Either, Notify, race},
-    socket::{Socket, serve},
+    socket::Socket,
+    writers::Writers,
 };
 use crate::{
     config::{Config, Driver},
@@ -63,6 +64,8 @@ pub(super) struct Core {
     pub(super) brokers: Sockets<ConnectionKey>,
     pub(super) client_buffers: Buffers,
     pub(super) broker_buffers: Buffers,
+    pub(super) client_writers: Writers<SessionKey>,
+    pub(super) broker_writers: Writers<ConnectionKey>,
     /// Sockets with a living task, those that the shard forgot included.
     sockets_alive: Cell<usize>,
     /// The deadline that the timer sleeps for.
@@ -95,6 +98,8 @@ impl Core {
             brokers: Sockets::<ConnectionKey>::default(),
             client_buffers: Buffers::new(CLIENT_READ_BYTES, CLIENT_BUFFERS_MAX),
             broker_buffers: Buffers::new(BROKER_READ_BYTES, BROKER_BUFFERS_MAX),
+            client_writers: Writers::new(),
+            broker_writers: Writers::new(),
             sockets_alive: Cell::new(0),
             armed: Cell::new(None),
             timer: Notify::default(),
@@ -166,10 +171,9 @@ impl Core {
             None => shard.handle_surplus(now, peer, local),
         });
         // The shard may already want something of this socket.
-        let socket = Rc::new(Socket::new());
+        let socket = Rc::new(Socket::new(client, Alive::new(self, Some(place))));
         self.clients.borrow_mut().insert(client, socket.clone());
-        let alive = Alive::new(self, Some(place));
-        monoio::spawn(serve(self.clone(), client, socket, stream, alive));
+        socket.serve(stream);
         self.settle();
     }
 
@@ -308,9 +312,9 @@ impl Core {
     }
 
     fn connect(self: &Rc<Self>, connection: ConnectionKey, address: SocketAddr) {
-        let socket = Rc::new(Socket::new());
+        let socket = Rc::new(Socket::new(connection, Alive::new(self, None)));
         self.brokers.borrow_mut().insert(connection, socket.clone());
-        let (core, alive) = (self.clone(), Alive::new(self, None));
+        let core = self.clone();
         monoio::spawn(async move {
             let connecting = timeout(
                 core.config.connect_timeout,
@@ -324,7 +328,7 @@ impl Core {
             match connected.and_then(|stream| stream.set_nodelay(true).map(|()| stream)) {
                 Ok(stream) => {
                     core.enter(|shard, now| shard.handle_connected(now, connection));
-                    serve(core, connection, socket, stream, alive).await;
+                    socket.serve(stream);
                 }
                 Err(error) => {
                     core.brokers.borrow_mut().remove(connection);
@@ -434,9 +438,9 @@ fn located(
     }
 }
 
-/// Counts a socket's task as long as it lives, and a client's among all clients.
+/// Counts a socket as long as anybody serves it, and a client's among all clients.
 pub(super) struct Alive {
-    core: Rc<Core>,
+    pub(super) core: Rc<Core>,
     _place: Option<Place>,
 }
 
@@ -458,7 +462,7 @@ impl Drop for Alive {
     }
 }
 
-fn with_socket<L: Leg>(sockets: &Sockets<L>, key: L, then: impl FnOnce(&Socket<L::Outbox>)) {
+fn with_socket<L: Leg>(sockets: &Sockets<L>, key: L, then: impl FnOnce(&Rc<Socket<L>>)) {
     if let Some(socket) = sockets.borrow().get(key) {
         then(socket);
     }

@@ -6,11 +6,11 @@ use bytes::Bytes;
 use monoio::buf::IoBuf;
 use slotmap::SecondaryMap;
 
-use super::{buffers::Buffers, core::Core, socket::Socket};
+use super::{buffers::Buffers, core::Core, socket::Socket, writers::Writers};
 use crate::shard::{ConnectionKey, Now, SessionKey, Shard};
 
 /// Sockets by the shard's key.
-pub(super) type Sockets<L> = RefCell<SecondaryMap<L, Rc<Socket<<L as Leg>::Outbox>>>>;
+pub(super) type Sockets<L> = RefCell<SecondaryMap<L, Rc<Socket<L>>>>;
 
 /// A shard's key for a socket.
 pub(super) trait Leg: slotmap::Key + 'static {
@@ -18,6 +18,7 @@ pub(super) trait Leg: slotmap::Key + 'static {
     type Outbox: IoBuf;
 
     fn buffers(core: &Core) -> &Buffers;
+    fn writers(core: &Core) -> &Writers<Self>;
     fn sockets(core: &Core) -> &Sockets<Self>;
     fn reads(self, shard: &Shard) -> bool;
     fn take_outbox(self, shard: &mut Shard) -> Option<Self::Outbox>;
@@ -34,6 +35,10 @@ impl Leg for SessionKey {
 
     fn buffers(core: &Core) -> &Buffers {
         &core.client_buffers
+    }
+
+    fn writers(core: &Core) -> &Writers<Self> {
+        &core.client_writers
     }
 
     fn sockets(core: &Core) -> &Sockets<Self> {
@@ -74,6 +79,10 @@ impl Leg for ConnectionKey {
 
     fn buffers(core: &Core) -> &Buffers {
         &core.broker_buffers
+    }
+
+    fn writers(core: &Core) -> &Writers<Self> {
+        &core.broker_writers
     }
 
     fn sockets(core: &Core) -> &Sockets<Self> {

@@ -23,6 +23,7 @@ mod ring;
 mod socket;
 mod split;
 mod thread;
+mod writers;
 
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
