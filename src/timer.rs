@@ -33,6 +33,39 @@ impl Instant {
     }
 }
 
+/// An instant that may be missing, in the room of one: nothing happens at the end of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaybeInstant(Instant);
+
+impl MaybeInstant {
+    /// No instant.
+    pub const NONE: Self = Self(Instant(u64::MAX));
+
+    /// The instant, if there is one.
+    #[must_use]
+    pub fn get(self) -> Option<Instant> {
+        (self != Self::NONE).then_some(self.0)
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_none(self) -> bool {
+        self == Self::NONE
+    }
+}
+
+impl From<Instant> for MaybeInstant {
+    fn from(instant: Instant) -> Self {
+        Self(instant)
+    }
+}
+
+impl From<Option<Instant>> for MaybeInstant {
+    fn from(instant: Option<Instant>) -> Self {
+        instant.map_or(Self::NONE, Self)
+    }
+}
+
 impl Add<Duration> for Instant {
     type Output = Self;
 
@@ -142,6 +175,16 @@ mod tests {
         assert_eq!(timers.pop_due(Instant(10)), None);
         assert_eq!(timers.pop_due(Instant(u64::MAX)), Some("c"));
         assert_eq!(timers.next_deadline(), None);
+    }
+
+    #[test]
+    fn an_instant_that_may_be_missing_takes_no_more_room() {
+        assert_eq!(size_of::<MaybeInstant>(), size_of::<Instant>());
+        assert!(MaybeInstant::NONE.is_none());
+        for instant in [None, Some(Instant(0)), Some(Instant(7))] {
+            let maybe = MaybeInstant::from(instant);
+            assert_eq!((maybe.get(), maybe.is_none()), (instant, instant.is_none()));
+        }
     }
 
     #[test]

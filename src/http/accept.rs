@@ -70,8 +70,8 @@ impl<'a> Accepted<'a> {
     pub(super) fn page(&self) -> Option<PageForm> {
         self.ranges.iter().find_map(|range| match range.whole {
             "text/html" | "text/*" | "*/*" => Some(PageForm::Html),
-            "application/json" => Some(PageForm::Json("application/json")),
-            "text/json" => Some(PageForm::Json("text/json")),
+            "application/json" => Some(PageForm::Json),
+            "text/json" => Some(PageForm::TextJson),
             "text/plain" => Some(PageForm::Plain),
             _ => None,
         })
@@ -99,8 +99,9 @@ fn weighed(range: &str) -> Range<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PageForm {
     Html,
-    /// By that name.
-    Json(&'static str),
+    Json,
+    /// The same by its other name.
+    TextJson,
     Plain,
 }
 
@@ -133,7 +134,7 @@ mod tests {
 
     #[test]
     fn pages_have_the_form_that_is_liked_best() {
-        let json = Some(PageForm::Json("application/json"));
+        let json = Some(PageForm::Json);
         for (accept, expected) in [
             ("*/*", Some(PageForm::Html)),
             ("text/*", Some(PageForm::Html)),
@@ -142,7 +143,7 @@ mod tests {
             ("text/html;q=0.5, application/json", json),
             ("text/plain, application/json", Some(PageForm::Plain)),
             ("image/png, text/plain;q=.1", Some(PageForm::Plain)),
-            ("text/json", Some(PageForm::Json("text/json"))),
+            ("text/json", Some(PageForm::TextJson)),
             ("image/png", None),
             ("Text/Html", None),
             ("text/html;level=1", None),

@@ -54,7 +54,11 @@ impl Form {
                 format!("text/plain;charset={charset}"),
                 plain(status, message, path),
             ),
-            PageForm::Json(name) => {
+            PageForm::Json | PageForm::TextJson => {
+                let name = match form {
+                    PageForm::TextJson => "text/json",
+                    _ => "application/json",
+                };
                 return Some((name.to_owned(), json(status, message, path).into_bytes()));
             }
         };

@@ -128,9 +128,9 @@ pub enum Command<'a> {
 pub struct Producer {
     link: Link,
     is_sealed: bool,
-    /// Of lane 0, mostly the only one.
-    contexts: Contexts,
-    more: MoreLanes,
+    /// Of lane 0, mostly the only one. Who never published has none.
+    contexts: Option<Box<Contexts>>,
+    more: Option<Box<MoreLanes>>,
 }
 
 /// The lanes from 1 on, counted together: there may be many.
@@ -148,21 +148,24 @@ impl Producer {
         Self {
             link,
             is_sealed,
-            contexts: Contexts::default(),
-            more: MoreLanes::default(),
+            contexts: None,
+            more: None,
         }
     }
 
     /// Publishes that have neither receipt nor failure yet.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        self.contexts.sent.len() + self.more.in_flight
+        let first = self.contexts.as_ref().map_or(0, |it| it.sent.len());
+        first + self.more.as_ref().map_or(0, |more| more.in_flight)
     }
 
     /// Bytes kept for publishes in flight on this side of the waist.
     #[must_use]
-    pub const fn context_bytes(&self) -> usize {
-        self.contexts.text.len() - self.contexts.head + self.more.bytes
+    pub fn context_bytes(&self) -> usize {
+        let first = self.contexts.as_ref();
+        let first = first.map_or(0, |it| it.text.len() - it.head);
+        first + self.more.as_ref().map_or(0, |more| more.bytes)
     }
 
     pub(super) const fn is_sealed(&self) -> bool {
@@ -196,8 +199,8 @@ impl Producer {
     #[must_use]
     pub fn oldest(&self, Lane(lane): Lane) -> Option<Sent> {
         let contexts = match (lane as usize).checked_sub(1) {
-            None => &self.contexts,
-            Some(index) => self.more.contexts.get(index)?,
+            None => self.contexts.as_ref()?,
+            Some(index) => self.more.as_ref()?.contexts.get(index)?,
         };
         contexts.sent.front().map(|(_, sent)| *sent)
     }
@@ -220,15 +223,21 @@ impl Producer {
 
     fn push(&mut self, lane: Lane, context: Option<&str>, sent: Sent) {
         match lane {
-            Lane(0) => self.contexts.push(context, sent),
-            Lane(lane) => self.more.push(lane as usize - 1, context, sent),
+            Lane(0) => {
+                let contexts = self.contexts.get_or_insert_default();
+                contexts.push(context, sent);
+            }
+            Lane(lane) => {
+                let more = self.more.get_or_insert_default();
+                more.push(lane as usize - 1, context, sent);
+            }
         }
     }
 
     fn pop(&mut self, lane: Lane) -> Option<&str> {
         match lane {
-            Lane(0) => self.contexts.pop(),
-            Lane(lane) => self.more.pop(lane as usize - 1),
+            Lane(0) => self.contexts.as_mut()?.pop(),
+            Lane(lane) => self.more.as_mut()?.pop(lane as usize - 1),
         }
     }
 

@@ -24,8 +24,9 @@ const CLIENT_CLOSED_REQUEST: u16 = 499;
 /// What the log will say of a client, as far as nobody else knows it.
 #[derive(Debug)]
 pub(super) struct Visit {
-    accepted: Instant,
-    opened: Option<Instant>,
+    /// Since when it has been there; once its session is open, since when that is.
+    since: Instant,
+    is_open: bool,
     answered: bool,
     /// Method and target, without tokens. Empty until the head is there, or if nobody listens.
     request: Box<str>,
@@ -44,8 +45,8 @@ pub(super) struct Visit {
 impl Visit {
     pub(super) fn new(accepted: Instant) -> Self {
         Self {
-            accepted,
-            opened: None,
+            since: accepted,
+            is_open: false,
             answered: false,
             request: Box::default(),
             closed_by_client: None,
@@ -87,8 +88,9 @@ impl AccessLog {
 
     /// The client got its 101.
     pub(super) fn opened(&mut self, now: Instant, client: &mut Client) {
-        client.visit.opened = Some(now);
         self.handshake(now, client, 101, "");
+        client.visit.since = now;
+        client.visit.is_open = true;
     }
 
     /// The client is told why not.
@@ -106,13 +108,13 @@ impl AccessLog {
     /// The client is being forgotten.
     pub(super) fn ended(&mut self, now: Instant, client: &Client) {
         let visit = &client.visit;
-        let Some(opened) = visit.opened else {
+        if !visit.is_open {
             // Who said nothing is no news: load balancers look in all the time.
             if !visit.answered && !visit.request.is_empty() {
                 self.handshake(now, client, CLIENT_CLOSED_REQUEST, "the client left");
             }
             return;
-        };
+        }
         if !self.may_write(now) {
             return;
         }
@@ -131,7 +133,7 @@ impl AccessLog {
             request = ?visit.request,
             by,
             code,
-            seconds = now.since(opened).as_secs_f64(),
+            seconds = now.since(visit.since).as_secs_f64(),
             bytes_in = visit.bytes_in,
             bytes_out = visit.bytes_out,
             messages_in = visit.messages_in,
@@ -165,7 +167,7 @@ impl AccessLog {
             local = addresses.local,
             request = ?client.visit.request,
             status,
-            seconds = now.since(client.visit.accepted).as_secs_f64(),
+            seconds = now.since(client.visit.since).as_secs_f64(),
             reason = (!message.is_empty()).then_some(message),
             "handshake"
         );

@@ -3,7 +3,7 @@
 use super::{Shard, client::Phase};
 use crate::{
     session::SessionKey,
-    timer::{Instant, Now},
+    timer::{Instant, MaybeInstant, Now},
     ws::frame::{self, close_code},
 };
 
@@ -32,9 +32,9 @@ impl Shard {
     /// Sets a client's deadline, unless an earlier one is set, at which it is looked for anew.
     pub(super) fn arm_client(&mut self, key: SessionKey, deadline: Instant) {
         if let Some(client) = self.clients.get_mut(key)
-            && client.armed.is_none_or(|armed| deadline < armed)
+            && client.armed.get().is_none_or(|armed| deadline < armed)
         {
-            client.armed = Some(deadline);
+            client.armed = deadline.into();
             self.timers.set(deadline, Timer::Client(key));
         }
     }
@@ -44,19 +44,19 @@ impl Shard {
         let Some(client) = self.clients.get_mut(key) else {
             return;
         };
-        if client.armed.is_none_or(|armed| armed > now.mono) {
+        if client.armed.get().is_none_or(|armed| armed > now.mono) {
             return;
         }
-        client.armed = None;
+        client.armed = MaybeInstant::NONE;
         match &mut client.phase {
             Phase::Open(open) => {
-                if open.ping_at.is_some_and(|at| at <= now.mono) {
+                if open.ping_at.get().is_some_and(|at| at <= now.mono) {
                     return self.ping(now, key);
                 }
                 let idle = self.config.idle_timeout;
                 let deadline = client.active + idle;
                 if now.mono < deadline {
-                    let next = open.ping_at.map_or(deadline, |at| at.min(deadline));
+                    let next = open.ping_at.get().map_or(deadline, |at| at.min(deadline));
                     return self.arm_client(key, next);
                 }
                 let silent = now.mono.since(client.active).as_millis();
@@ -95,7 +95,7 @@ impl Shard {
             .config
             .ping_interval
             .map(|interval| now.mono + interval);
-        open.ping_at = next;
+        open.ping_at = next.into();
         if client.outbox.len() == 0 {
             client.pings = if client.paused { 0 } else { client.pings + 1 };
             self.buffers.provide(&mut client.outbox);
@@ -118,7 +118,7 @@ impl Shard {
             return;
         };
         client.stall_timer = false;
-        let Some(since) = client.stalled_since else {
+        let Some(since) = client.stalled_since.get() else {
             return;
         };
         if now.mono < since + timeout {

@@ -59,7 +59,7 @@ impl Shard {
         if let Phase::Open(open) = &client.phase {
             self.namespaces.leave(open.counted.namespace());
             let (ender, _) = client.ender();
-            let endpoint = statistics::endpoint(open.kind);
+            let endpoint = statistics::endpoint(open.kind());
             self.figures.counters.ended(endpoint, ender);
         }
         self.buffers.put(client.outbox.into_buffer());

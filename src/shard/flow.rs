@@ -110,7 +110,7 @@ impl Shard {
             self.effects.push_back(Effect::WriteClient(key));
         }
         if client.outbox.len() > self.config.replies_bytes_max && client.stalled_since.is_none() {
-            client.stalled_since = Some(now.mono);
+            client.stalled_since = now.mono.into();
             if !client.stall_timer {
                 client.stall_timer = true;
                 self.timers

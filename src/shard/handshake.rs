@@ -6,7 +6,7 @@
 use super::{
     Effect, Shard,
     admission::Standing,
-    client::{Open, Opening, Phase},
+    client::{Asking, Open, Opening, Phase},
     statistics::{self, Counted},
     unmapped,
 };
@@ -160,14 +160,14 @@ impl Shard {
         match wish {
             Wish::Answer(answer) => self.answer(now, key, &answer),
             Wish::Statistics(question) => {
-                client.phase = Phase::Asking("".into());
+                client.phase = Phase::Asking(Box::default());
                 self.survey(now, key, question);
             }
             Wish::Status { .. } if self.config.status_file.is_none() => {
                 self.refuse(now, key, &admin::not_in_use());
             }
             Wish::Status { content_type } => {
-                client.phase = Phase::Asking(content_type.into());
+                client.phase = Phase::Asking(Box::new(Asking { content_type }));
                 self.effects.push_back(Effect::LookAtStatusFile(key));
             }
         }
@@ -209,14 +209,14 @@ impl Shard {
         }
         client.phase = Phase::Open(Box::new(Open {
             dialect: opening.dialect,
-            kind,
             ws,
             session: Session::new(&opening.spec, opening.link),
             counted: Counted::new(now, &opening.spec, &mut self.namespaces),
             ping_at: self
                 .config
                 .ping_interval
-                .map(|interval| now.mono + interval),
+                .map(|interval| now.mono + interval)
+                .into(),
         }));
         client.active = now.mono;
         self.figures.counters.answered(101);

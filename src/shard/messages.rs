@@ -125,9 +125,9 @@ impl Shard {
                 break Stop::Inflated;
             }
             let out = &mut client.outbox.bytes;
+            let kind = open.kind();
             let Open {
                 dialect,
-                kind,
                 ws,
                 session,
                 counted,
@@ -139,7 +139,7 @@ impl Shard {
                     self.figures.counters.client_messages += 1;
                     check_memory(&mut self.memory, &mut self.pulsar);
                     let is_sealed = session.is_sealed();
-                    let command = dialect.read_command(*kind, is_sealed, text, &mut self.scratch);
+                    let command = dialect.read_command(kind, is_sealed, text, &mut self.scratch);
                     // By reference: a publish is large.
                     let outcome = match command {
                         Ok(ref command) => {

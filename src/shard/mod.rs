@@ -38,7 +38,7 @@ use crate::{
     http::refusal::Refusal,
     metrics::{Figures, Namespaces},
     pulsar::{self, Pulsar},
-    timer::Timers,
+    timer::{MaybeInstant, Timers},
     ws::{Deflater, Inflater},
 };
 use access_log::AccessLog;
@@ -207,7 +207,7 @@ impl Shard {
         if let Some(client) = self.clients.get_mut(key) {
             client.outbox.handle_written();
             client.active = now.mono;
-            client.stalled_since = None;
+            client.stalled_since = MaybeInstant::NONE;
             // A producer that is read has nothing that waits for room.
             may_wait = client.paused || !client.is_producer();
         }
@@ -223,8 +223,8 @@ impl Shard {
     pub fn handle_client_progress(&mut self, now: Now, client: SessionKey) {
         if let Some(client) = self.clients.get_mut(client) {
             client.active = now.mono;
-            if client.stalled_since.is_some() {
-                client.stalled_since = Some(now.mono);
+            if !client.stalled_since.is_none() {
+                client.stalled_since = now.mono.into();
             }
         }
     }

@@ -29,21 +29,11 @@ const QUESTIONS_MAX: usize = 8;
 /// An open session as statistics tell it, but for its topic: the backend knows that.
 #[derive(Debug)]
 pub(super) struct Counted {
-    subscription: Subscribed,
+    /// The one that the client named. A reader's is named by the backend.
+    subscription: Option<Box<Subscription>>,
     namespace: NamespaceKey,
     /// Published or delivered.
     messages: u64,
-}
-
-/// How a session is subscribed, as statistics tell it.
-#[derive(Debug)]
-enum Subscribed {
-    /// It publishes.
-    No,
-    /// By a subscription that the client named.
-    Named(Box<Subscription>),
-    /// By one that the backend named.
-    Reads,
 }
 
 impl Counted {
@@ -51,8 +41,8 @@ impl Counted {
     pub(super) fn new(now: Now, spec: &Spec, namespaces: &mut Namespaces) -> Self {
         let namespace = TopicName::parse(spec.topic()).map(|topic| topic.namespace_name());
         let subscription = match spec {
-            Spec::Producer(_) => Subscribed::No,
-            Spec::Consumer(spec) => Subscribed::Named(Box::new(Subscription {
+            Spec::Producer(_) | Spec::Reader(_) => None,
+            Spec::Consumer(spec) => Some(Box::new(Subscription {
                 name: spec.subscription.as_str().into(),
                 kind: match spec.subscription_type {
                     Exclusive => "Exclusive",
@@ -66,7 +56,6 @@ impl Counted {
                     "NonDurable"
                 }),
             })),
-            Spec::Reader(_) => Subscribed::Reads,
         };
         Self {
             subscription,
@@ -190,10 +179,10 @@ impl Shard {
 
     /// The answer to [`Effect::LookAtStatusFile`]; `None` if it could not be looked at.
     pub fn handle_status(&mut self, now: Now, client: SessionKey, is_there: Option<bool>) {
-        if let Some(Phase::Asking(content_type)) = self.clients.get(client).map(|it| &it.phase) {
+        if let Some(Phase::Asking(asking)) = self.clients.get(client).map(|it| &it.phase) {
             match is_there {
                 Some(true) => {
-                    let answer = Answer::in_use(content_type);
+                    let answer = Answer::in_use(&asking.content_type);
                     self.answer(now, client, &answer);
                 }
                 Some(false) => self.refuse(now, client, &admin::not_in_use()),
@@ -265,10 +254,10 @@ impl Shard {
         if !wanted(topic) {
             return None;
         }
-        let subscription = match &counted.subscription {
-            Subscribed::No => None,
-            Subscribed::Named(subscription) => Some((**subscription).clone()),
-            Subscribed::Reads => Some(Subscription {
+        let subscription = match open.kind() {
+            EndpointKind::Producer => None,
+            EndpointKind::Consumer => counted.subscription.as_deref().cloned(),
+            EndpointKind::Reader => Some(Subscription {
                 name: self.pulsar.subscription(link).unwrap_or_default().into(),
                 kind: "Exclusive",
                 mode: None,
