@@ -50,6 +50,8 @@ pub mod pulsar;
 
 pub mod timer;
 
+pub mod paged;
+
 pub mod metrics;
 
 pub mod host;

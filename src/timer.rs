@@ -4,7 +4,9 @@
 //! `handle_*`; machines put their deadlines into [`Timers`], whose earliest one is all that the
 //! runtime needs to know in order to sleep.
 
-use std::{cmp::Reverse, collections::BinaryHeap, ops::Add, time::Duration};
+use std::{ops::Add, time::Duration};
+
+use crate::paged::Heap;
 
 /// The time of one call into the shard: read once, passed everywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,11 +84,11 @@ impl Add<Duration> for Instant {
 /// keeps few entries a purpose, and the heap stays as small as the number of owners.
 #[derive(Debug)]
 pub struct Timers<K> {
-    heap: BinaryHeap<Reverse<Entry<K>>>,
+    heap: Heap<Entry<K>>,
     next_order: u64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Entry<K> {
     deadline: Instant,
     /// Equal deadlines fire in the order they were set, so that a run can be repeated.
@@ -94,12 +96,12 @@ struct Entry<K> {
     key: K,
 }
 
-impl<K> Timers<K> {
+impl<K: Copy> Timers<K> {
     /// No deadline set.
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            heap: BinaryHeap::new(),
+            heap: Heap::new(),
             next_order: 0,
         }
     }
@@ -108,17 +110,17 @@ impl<K> Timers<K> {
     pub fn set(&mut self, deadline: Instant, key: K) {
         let order = self.next_order;
         self.next_order += 1;
-        self.heap.push(Reverse(Entry {
+        self.heap.push(Entry {
             deadline,
             order,
             key,
-        }));
+        });
     }
 
     /// The earliest deadline.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.heap.peek().map(|Reverse(entry)| entry.deadline)
+        self.heap.first().map(|entry| entry.deadline)
     }
 
     /// Takes one key whose deadline has come, earliest first.
@@ -126,12 +128,12 @@ impl<K> Timers<K> {
         if self.next_deadline()? > now {
             return None;
         }
-        self.heap.pop().map(|Reverse(entry)| entry.key)
+        self.heap.pop().map(|entry| entry.key)
     }
 }
 
 #[cfg(test)]
-impl<K> Timers<K> {
+impl<K: Copy> Timers<K> {
     /// How many deadlines are set, those included that mean nothing any more.
     pub(crate) fn len(&self) -> usize {
         self.heap.len()

@@ -20,7 +20,7 @@ impl Pulsar {
     pub(super) fn account_incomplete(&mut self, now: Now, grown: HalfKey) {
         while self.incomplete.get() > self.settings.shard_incomplete_bytes_max {
             let (mut idlest, mut messages) = (None, 0);
-            for (key, half) in &self.halves {
+            for (key, half) in self.halves.iter() {
                 let Role::Consumer(consuming) = &half.role else {
                     continue;
                 };

@@ -62,6 +62,7 @@ use slotmap::SlotMap;
 use crate::{
     config::EncryptionKeys,
     metrics::BackendFigures,
+    paged::Slots,
     session::{Lane, SessionKey},
     timer::{Instant, Now, Timers},
 };
@@ -153,8 +154,7 @@ struct Unfolding {
 pub struct Pulsar {
     settings: Settings,
     random: Random,
-    /// Boxed, so that halves stay where they are when the map grows.
-    halves: SlotMap<HalfKey, Box<Half>>,
+    halves: Slots<HalfKey, Box<Half>>,
     connections: SlotMap<ConnectionKey, Connection>,
     by_address: BTreeMap<Address, ConnectionKey>,
     resolves: SlotMap<ResolveKey, ConnectionKey>,
@@ -191,7 +191,7 @@ impl Pulsar {
         Self {
             settings,
             random: Random::new(seed),
-            halves: SlotMap::with_key(),
+            halves: Slots::new(),
             connections: SlotMap::with_key(),
             by_address: BTreeMap::new(),
             resolves: SlotMap::with_key(),

@@ -302,7 +302,7 @@ impl Core {
             Effect::Survey { client, question } => self.survey(client, question),
             Effect::LookAtStatusFile(client) => self.look_at_status_file(client),
             Effect::Drained => {
-                for (_, broker) in self.brokers.borrow_mut().drain() {
+                for broker in self.brokers.borrow_mut().take_all() {
                     broker.abort();
                 }
                 self.drained.set(true);

@@ -4,13 +4,13 @@ use std::{cell::RefCell, rc::Rc};
 
 use bytes::Bytes;
 use monoio::buf::IoBuf;
-use slotmap::SecondaryMap;
 
 use super::{buffers::Buffers, core::Core, socket::Socket, writers::Writers};
+use crate::paged::Beside;
 use crate::shard::{ConnectionKey, Now, SessionKey, Shard};
 
 /// Sockets by the shard's key.
-pub(super) type Sockets<L> = RefCell<SecondaryMap<L, Rc<Socket<L>>>>;
+pub(super) type Sockets<L> = RefCell<Beside<L, Rc<Socket<L>>>>;
 
 /// A shard's key for a socket.
 pub(super) trait Leg: slotmap::Key + 'static {

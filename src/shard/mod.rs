@@ -30,13 +30,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use slotmap::SlotMap;
 
 use crate::{
     config::{Config, DataKey},
     dialect::{self, TimeFormat},
     http::refusal::Refusal,
     metrics::{Figures, Namespaces},
+    paged::Slots,
     pulsar::{self, Pulsar},
     timer::{MaybeInstant, Timers},
     ws::{Deflater, Inflater},
@@ -64,8 +64,7 @@ pub struct Shard {
     config: Arc<Config>,
     /// Its place among the process's shards.
     index: usize,
-    /// Boxed, so that clients stay where they are when the map grows.
-    clients: SlotMap<SessionKey, Box<Client>>,
+    clients: Slots<SessionKey, Box<Client>>,
     pulsar: Pulsar,
     /// Reusable space of the client side.
     scratch: dialect::Scratch,
@@ -114,7 +113,7 @@ impl Shard {
         tracing::debug!(shard = index, "shard made");
         let budgets = Budgets::new(&config);
         Self {
-            clients: SlotMap::with_key(),
+            clients: Slots::new(),
             pulsar: Pulsar::new(pulsar::Settings::from(&*config), seed),
             scratch: dialect::Scratch::new(),
             broker_scratch: pulsar::Scratch::new(config.encryption_keys.clone()),
