@@ -1,6 +1,6 @@
 //! How long to wait before the next try, and the chance in it.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 use crate::timer::Instant;
 
@@ -9,21 +9,22 @@ use crate::timer::Instant;
 /// before a deadline, are those of Java's `Backoff`.
 #[derive(Clone, Debug)]
 pub(super) struct Backoff {
-    next_ms: u32,
     /// One try is made no later than that long after the first one was due.
-    last_call: Option<Duration>,
+    last_call_ms: Option<NonZeroU32>,
+    next_ms: u16,
     first_at: Instant,
     last_call_made: bool,
 }
 
 impl Backoff {
-    const INITIAL_MS: u32 = 100;
-    const MAX_MS: u32 = 60_000;
+    const INITIAL_MS: u16 = 100;
+    const MAX_MS: u16 = 60_000;
 
     pub(super) fn new(last_call: Option<Duration>) -> Self {
+        let ms = |delay: Duration| u32::try_from(delay.as_millis()).unwrap_or(u32::MAX);
         Self {
+            last_call_ms: last_call.and_then(|delay| NonZeroU32::new(ms(delay))),
             next_ms: Self::INITIAL_MS,
-            last_call,
             first_at: Instant::default(),
             last_call_made: false,
         }
@@ -39,10 +40,11 @@ impl Backoff {
     pub(super) fn next(&mut self, now: Instant, random: &mut Random) -> Duration {
         let initial = Duration::from_millis(Self::INITIAL_MS.into());
         let mut delay = Duration::from_millis(self.next_ms.into());
-        self.next_ms = (self.next_ms * 2).min(Self::MAX_MS);
-        if let Some(last_call) = self.last_call
+        self.next_ms = self.next_ms.saturating_mul(2).min(Self::MAX_MS);
+        if let Some(last_call_ms) = self.last_call_ms
             && !self.last_call_made
         {
+            let last_call = Duration::from_millis(last_call_ms.get().into());
             if delay == initial {
                 self.first_at = now;
             }

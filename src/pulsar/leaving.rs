@@ -28,7 +28,7 @@ pub(super) const LEAVING_MAX: usize = 1000;
 const PRECEDENCE: Duration = Duration::from_secs(5);
 
 /// A half whose session has ended and that has something to tell its broker.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Leaving {
     /// It is forgotten then.
     until: Instant,
@@ -47,7 +47,7 @@ impl Pulsar {
         let Role::Consumer(consuming) = &mut half.role else {
             return false;
         };
-        if let Some(leaving) = half.leaving {
+        if let Some(leaving) = &half.leaving {
             return leaving.until > now.mono;
         }
         // To subscribe anew would bring back a subscription that is perhaps removed.
@@ -58,10 +58,10 @@ impl Pulsar {
             return false;
         }
         let until = now.mono + self.settings.operation_timeout;
-        half.leaving = Some(Leaving {
+        half.leaving = Some(Box::new(Leaving {
             until,
             has_rested: !consuming.consumer.is_alone(),
-        });
+        }));
         self.leaving += 1;
         self.timers.set(until, Timer::Leave(key));
         true
@@ -137,7 +137,8 @@ impl Pulsar {
         let Some(half) = self.halves.get(key) else {
             return;
         };
-        if half.leaving.is_none_or(|leaving| leaving.until > now.mono) {
+        let leaving = half.leaving.as_ref();
+        if leaving.is_none_or(|leaving| leaving.until > now.mono) {
             return;
         }
         tracing::info!(topic = &*half.topic, "acknowledgements were given up");

@@ -75,8 +75,10 @@ impl Pulsar {
         if let Some(connection) = self.connections.get_mut(connection) {
             connection.outbox.seal(&mut self.segments);
         }
-        if let (Detached::SentAway(Some((host, port))), Some(proxy)) = (how, &half.proxy) {
-            let address = match proxy {
+        if let Detached::SentAway(Some((host, port))) = how
+            && half.is_proxy_known
+        {
+            let address = match &half.proxy {
                 Some(proxy) => Address {
                     host: proxy.0.clone(),
                     port: proxy.1,

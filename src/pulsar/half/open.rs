@@ -123,6 +123,7 @@ impl Pulsar {
                 place: place.map(Box::new),
                 backoff: Backoff::new(last_call),
                 deadline,
+                is_proxy_known: false,
                 proxy: None,
                 cluster: None,
             })

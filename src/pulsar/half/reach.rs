@@ -39,8 +39,8 @@ impl Pulsar {
             Ok(Located::Broker(address)) => {
                 half.spec = None;
                 let is_proxied = address.proxy_to.is_some();
-                half.proxy =
-                    Some(is_proxied.then(|| Box::new((address.host.clone(), address.port))));
+                half.is_proxy_known = true;
+                half.proxy = is_proxied.then(|| Box::new((address.host.clone(), address.port)));
                 half.state = State::Connecting;
                 self.acquire(now, address, Waiter::Half(key));
             }

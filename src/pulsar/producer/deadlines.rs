@@ -32,7 +32,7 @@ impl Producer {
         if self.is_timer_set {
             return None;
         }
-        let deadline = now.mono + self.send_timeout?;
+        let deadline = now.mono + self.send_timeout()?;
         self.is_timer_set = true;
         Some(deadline)
     }
@@ -46,7 +46,7 @@ impl Producer {
         events: &mut VecDeque<Event<'static>>,
     ) -> Option<Instant> {
         self.is_timer_set = false;
-        let timeout = self.send_timeout?;
+        let timeout = self.send_timeout()?;
         // A batch that can't be closed for want of a broker is as old as if it had been.
         let created = match self.in_flight.front() {
             Some(oldest) => oldest.created,

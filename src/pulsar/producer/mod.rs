@@ -11,7 +11,7 @@ mod in_flight;
 mod outcome;
 mod publish;
 
-use std::{cell::Cell, collections::VecDeque, rc::Rc, time::Duration};
+use std::{cell::Cell, collections::VecDeque, num::NonZeroU64, rc::Rc, time::Duration};
 
 use super::{
     batch::Batch,
@@ -41,9 +41,10 @@ pub(super) struct Producer {
     /// The user's, or what the broker made up when it first answered.
     name: Option<Box<str>>,
     is_user_named: bool,
-    initial_sequence_id: Option<i64>,
+    /// The client said where its numbers begin.
+    is_user_numbered: bool,
     next_sequence_id: i64,
-    send_timeout: Option<Duration>,
+    send_timeout_ms: Option<NonZeroU64>,
     compression: Compression,
     /// The keys of a client that encrypts: fields of the metadata of each message.
     client_keys: Box<[u8]>,
@@ -62,7 +63,8 @@ pub(super) struct Producer {
     message_bytes_max: u32,
     /// How often it was made; the broker takes the highest for the living one.
     epoch: u64,
-    topic_epoch: Option<u64>,
+    /// Boxed, because brokers tell it to producers only that want to be alone.
+    topic_epoch: Option<Box<u64>>,
     end: Option<End>,
     is_timer_set: bool,
     is_batch_timer_set: bool,
@@ -108,11 +110,11 @@ impl Producer {
                 .name
                 .as_ref()
                 .is_some_and(|name| !name.trim().is_empty()),
-            initial_sequence_id: spec.initial_sequence_id,
+            is_user_numbered: spec.initial_sequence_id.is_some(),
             next_sequence_id: spec
                 .initial_sequence_id
                 .map_or(0, |initial| initial.wrapping_add(1)),
-            send_timeout: spec.send_timeout,
+            send_timeout_ms: spec.send_timeout.and_then(millis),
             compression: spec.compression,
             client_keys: client_keys(spec),
             sealer: sealer.map(Box::new),
@@ -159,7 +161,7 @@ impl Producer {
             epoch: Some(epoch),
             user_provided_producer_name: Some(self.is_user_named),
             producer_access_mode: Some(SHARED),
-            topic_epoch: self.topic_epoch,
+            topic_epoch: self.topic_epoch.as_deref().copied(),
             txn_enabled: Some(false),
         }
     }
@@ -168,10 +170,10 @@ impl Producer {
     pub(super) fn handle_created(&mut self, success: CommandProducerSuccess) {
         // Only while no number was given out: what the broker says later is about messages that
         // are still in the queue.
-        if self.next_sequence_id == 0 && self.initial_sequence_id.is_none() {
+        if self.next_sequence_id == 0 && !self.is_user_numbered {
             self.next_sequence_id = success.last_sequence_id().wrapping_add(1);
         }
-        self.topic_epoch = success.topic_epoch;
+        self.topic_epoch = success.topic_epoch.map(Box::new);
         self.name
             .get_or_insert_with(|| success.producer_name.into());
     }
@@ -179,6 +181,12 @@ impl Producer {
     /// Bytes in flight, and in the open batch.
     pub(super) const fn in_flight_bytes(&self) -> usize {
         self.in_flight_bytes.own
+    }
+
+    /// How long a publish may take; `None`: for ever.
+    fn send_timeout(&self) -> Option<Duration> {
+        self.send_timeout_ms
+            .map(|ms| Duration::from_millis(ms.get()))
     }
 
     /// The topic's name.
@@ -201,6 +209,11 @@ impl End {
             Self::Closed => exception("$AlreadyClosedException", "Producer already closed"),
         }
     }
+}
+
+/// Clients say it in whole milliseconds.
+fn millis(duration: Duration) -> Option<NonZeroU64> {
+    NonZeroU64::new(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// Brokers say it in 31 bits.
