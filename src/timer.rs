@@ -85,6 +85,8 @@ impl Add<Duration> for Instant {
 #[derive(Debug)]
 pub struct Timers<K> {
     heap: Heap<Entry<K>>,
+    /// Of the first one: asked for much more often than any is set.
+    next_deadline: MaybeInstant,
     next_order: u64,
 }
 
@@ -102,6 +104,7 @@ impl<K: Copy> Timers<K> {
     pub const fn new() -> Self {
         Self {
             heap: Heap::new(),
+            next_deadline: MaybeInstant::NONE,
             next_order: 0,
         }
     }
@@ -115,12 +118,15 @@ impl<K: Copy> Timers<K> {
             order,
             key,
         });
+        if deadline < self.next_deadline.0 {
+            self.next_deadline = deadline.into();
+        }
     }
 
     /// The earliest deadline.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.heap.first().map(|entry| entry.deadline)
+        self.next_deadline.get()
     }
 
     /// Takes one key whose deadline has come, earliest first.
@@ -128,7 +134,10 @@ impl<K: Copy> Timers<K> {
         if self.next_deadline()? > now {
             return None;
         }
-        self.heap.pop().map(|entry| entry.key)
+        let entry = self.heap.pop()?;
+        let next = self.heap.first().map(|entry| entry.deadline);
+        self.next_deadline = next.into();
+        Some(entry.key)
     }
 }
 

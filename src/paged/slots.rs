@@ -9,11 +9,16 @@ use slotmap::{Key, KeyData};
 
 use super::Paged;
 
+/// Places of a page: as many as the compiler knows, so that one look finds that a place is in it.
+const PAGE_LEN: usize = 256;
+
 /// Values by keys that it hands out. Meant for values that are small, or boxed.
 #[derive(Debug)]
 pub struct Slots<K, V> {
-    /// The first one is nobody's: no key is all zero.
-    slots: Paged<Slot<V>>,
+    /// The first place is nobody's: no key is all zero.
+    pages: Vec<Box<[Slot<V>; PAGE_LEN]>>,
+    /// Places that were ever taken, and the first one.
+    used: usize,
     /// The empty place to be taken next; 0 if there is none.
     free: u32,
     len: usize,
@@ -34,7 +39,8 @@ impl<K: Key, V> Slots<K, V> {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            slots: Paged::new(),
+            pages: Vec::new(),
+            used: 1,
             free: 0,
             len: 0,
             keys: PhantomData,
@@ -57,14 +63,14 @@ impl<K: Key, V> Slots<K, V> {
     #[must_use]
     pub fn get(&self, key: K) -> Option<&V> {
         let (index, version) = parts(key);
-        let slot = self.slots.get(index)?;
+        let slot = &self.pages.get(index / PAGE_LEN)?[index % PAGE_LEN];
         slot.value.as_ref().filter(|_| slot.version == version)
     }
 
     /// The same, to be changed.
     pub fn get_mut(&mut self, key: K) -> Option<&mut V> {
         let (index, version) = parts(key);
-        let slot = self.slots.get_mut(index)?;
+        let slot = &mut self.pages.get_mut(index / PAGE_LEN)?[index % PAGE_LEN];
         let is_meant = slot.version == version;
         slot.value.as_mut().filter(|_| is_meant)
     }
@@ -77,15 +83,16 @@ impl<K: Key, V> Slots<K, V> {
     /// The same for a value that knows its key.
     pub fn insert_with_key(&mut self, make: impl FnOnce(K) -> V) -> K {
         let index = match self.free {
-            0 => self.push(),
-            free => free,
+            0 => self.one_more(),
+            free => free as usize,
         };
-        let Some(slot) = self.slots.get_mut(index as usize) else {
+        let Some(page) = self.pages.get_mut(index / PAGE_LEN) else {
             return K::null();
         };
+        let slot = &mut page[index % PAGE_LEN];
         self.free = slot.next_free;
         slot.version |= 1;
-        let key = key(index, slot.version);
+        let key = key(place(index), slot.version);
         slot.value = Some(make(key));
         self.len += 1;
         key
@@ -94,7 +101,7 @@ impl<K: Key, V> Slots<K, V> {
     /// Takes a value out; its key is of no use any more.
     pub fn remove(&mut self, key: K) -> Option<V> {
         let (index, version) = parts(key);
-        let slot = self.slots.get_mut(index)?;
+        let slot = &mut self.pages.get_mut(index / PAGE_LEN)?[index % PAGE_LEN];
         if slot.version != version {
             return None;
         }
@@ -107,7 +114,8 @@ impl<K: Key, V> Slots<K, V> {
 
     /// All keys with their values.
     pub fn iter(&self) -> impl Iterator<Item = (K, &V)> {
-        self.slots.iter().enumerate().filter_map(|(index, slot)| {
+        let slots = self.pages.iter().flat_map(|page| page.iter());
+        slots.enumerate().filter_map(|(index, slot)| {
             let value = slot.value.as_ref()?;
             Some((key(place(index), slot.version), value))
         })
@@ -123,25 +131,22 @@ impl<K: Key, V> Slots<K, V> {
         self.iter().map(|(_, value)| value)
     }
 
-    /// One more empty place.
-    fn push(&mut self) -> u32 {
-        if self.slots.len() == 0 {
-            self.slots.push(Slot::empty());
+    /// A place that was never taken.
+    fn one_more(&mut self) -> usize {
+        if self.used / PAGE_LEN == self.pages.len() {
+            self.pages.push(Box::new([const { Slot::EMPTY }; PAGE_LEN]));
         }
-        let index = place(self.slots.len());
-        self.slots.push(Slot::empty());
-        index
+        self.used += 1;
+        self.used - 1
     }
 }
 
 impl<V> Slot<V> {
-    const fn empty() -> Self {
-        Self {
-            version: 0,
-            next_free: 0,
-            value: None,
-        }
-    }
+    const EMPTY: Self = Self {
+        version: 0,
+        next_free: 0,
+        value: None,
+    };
 }
 
 /// Values by the keys of another map.
