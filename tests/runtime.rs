@@ -6,8 +6,10 @@
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    net::{Ipv4Addr, TcpStream},
+    net::{Ipv4Addr, TcpListener, TcpStream},
     process::{Child, ChildStderr, Command, Output, Stdio},
+    sync::mpsc,
+    thread,
     time::Duration,
 };
 
@@ -24,7 +26,19 @@ struct Service {
 
 impl Service {
     fn start(arguments: &[&str]) -> Self {
-        let mut child = Command::new(BINARY)
+        Self::start_as(Command::new(BINARY), arguments)
+    }
+
+    /// With a limit of open files that it can't raise.
+    fn start_with_files(files: u32, arguments: &[&str]) -> Self {
+        let mut shell = Command::new("sh");
+        let script = format!("ulimit -n {files} && exec \"$@\"");
+        shell.args(["-c", &script, "sh", BINARY]);
+        Self::start_as(shell, arguments)
+    }
+
+    fn start_as(mut command: Command, arguments: &[&str]) -> Self {
+        let mut child = command
             .args(["--bind", "127.0.0.1", "--port", "0"])
             .args(arguments)
             .stderr(Stdio::piped())
@@ -124,6 +138,22 @@ fn who_is_connected_when_it_ends_is_answered() {
         }
         assert_eq!(service.wait(), Some(0));
     }
+}
+
+/// The connection to the broker is made when clients have taken all they can get.
+#[test]
+fn clients_leave_a_descriptor_for_the_broker() {
+    let broker = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let url = format!("pulsar://{}", broker.local_addr().unwrap());
+    let service = Service::start_with_files(128, &["--cores", "1", "--broker-url", &url]);
+    let clients: Vec<_> = (0..200).map(|_| service.connect()).collect();
+    let request = "GET /ws/v2/producer/persistent/a/b/c HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\n\
+        Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+    let mut first = &clients[0];
+    first.write_all(request.as_bytes()).unwrap();
+    let (sender, accepted) = mpsc::channel();
+    thread::spawn(move || sender.send(broker.accept()));
+    accepted.recv_timeout(PATIENCE).unwrap().unwrap();
 }
 
 #[test]

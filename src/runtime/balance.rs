@@ -10,9 +10,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-/// Clients beyond the limit that may wait for their refusal at a time; who comes then is closed
-/// without a word.
-const REFUSED_MAX: usize = 1024;
+use super::descriptors::Room;
 
 /// The clients of all shards. Clones share their counts.
 #[derive(Clone)]
@@ -20,11 +18,11 @@ pub(super) struct Balance(Arc<Counts>);
 
 struct Counts {
     shards: Box<[Padded]>,
-    /// The sum of `shards`; at most `admitted_max`.
+    /// The sum of `shards`; at most as `room` says.
     admitted: Padded,
-    admitted_max: usize,
     /// Not in `admitted`.
     refused: Padded,
+    room: Room,
 }
 
 /// Alone on its cache lines: every shard reads all counts and writes few.
@@ -50,25 +48,21 @@ pub(super) struct Place {
 }
 
 impl Balance {
-    /// No clients yet. At most `clients_max` will be admitted; 0 is no limit.
-    pub(super) fn new(shards: usize, clients_max: usize) -> Self {
+    /// No clients yet, and room for so many.
+    pub(super) fn new(shards: usize, room: Room) -> Self {
         Self(Arc::new(Counts {
             shards: (0..shards).map(|_| Padded::default()).collect(),
             admitted: Padded::default(),
-            admitted_max: if clients_max == 0 {
-                usize::MAX
-            } else {
-                clients_max
-            },
             refused: Padded::default(),
+            room,
         }))
     }
 
     /// A place for a client that shard `own` accepted: there if no other shard has fewer clients.
     pub(super) fn place(&self, own: usize) -> Verdict {
         let counts = &self.0;
-        if !counts.admitted.reserve(counts.admitted_max) {
-            return if counts.refused.reserve(REFUSED_MAX) {
+        if !counts.admitted.reserve(counts.room.admitted) {
+            return if counts.refused.reserve(counts.room.refused) {
                 Verdict::Refused(self.at(None))
             } else {
                 Verdict::Dropped
@@ -164,6 +158,15 @@ impl Padded {
 mod tests {
     use super::*;
 
+    const REFUSED: usize = 5;
+
+    fn room(admitted: usize) -> Room {
+        Room {
+            admitted,
+            refused: REFUSED,
+        }
+    }
+
     fn admitted(verdict: Verdict) -> Place {
         match verdict {
             Verdict::Admitted(place) => place,
@@ -173,7 +176,7 @@ mod tests {
 
     #[test]
     fn the_emptiest_shard_is_chosen_and_the_own_one_among_equals() {
-        let balance = Balance::new(3, 0);
+        let balance = Balance::new(3, room(100));
         let shards: Vec<_> = (0..3).map(|_| admitted(balance.place(1))).collect();
         let chosen: Vec<_> = shards.iter().map(Place::shard).collect();
         assert_eq!(chosen, [Some(1), Some(0), Some(2)]);
@@ -187,7 +190,7 @@ mod tests {
         reason = "all threads start before one is waited for"
     )]
     fn threads_that_choose_at_once_leave_no_two_shards_more_than_one_apart() {
-        let balance = Balance::new(4, 0);
+        let balance = Balance::new(4, room(100_000));
         let places: Vec<Place> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..4)
                 .map(|own| {
@@ -211,9 +214,9 @@ mod tests {
 
     #[test]
     fn beyond_the_limit_clients_are_refused_and_then_dropped() {
-        let balance = Balance::new(2, 3);
+        let balance = Balance::new(2, room(3));
         let mut places: Vec<_> = (0..3).map(|_| admitted(balance.place(0))).collect();
-        let refused: Vec<_> = (0..REFUSED_MAX)
+        let refused: Vec<_> = (0..REFUSED)
             .map(|_| match balance.place(0) {
                 Verdict::Refused(place) => place,
                 Verdict::Admitted(_) | Verdict::Dropped => panic!("it is to be told"),
@@ -229,7 +232,7 @@ mod tests {
 
     #[test]
     fn who_moves_is_counted_once() {
-        let balance = Balance::new(2, 1);
+        let balance = Balance::new(2, room(1));
         let place = admitted(balance.place(0)).moved(1);
         assert_eq!((place.shard(), balance.clients()), (Some(1), vec![0, 1]));
         drop(place);

@@ -14,6 +14,7 @@ mod buffers;
 mod clock;
 mod core;
 mod cpus;
+mod descriptors;
 mod error;
 mod inbox;
 mod leg;
@@ -44,6 +45,7 @@ pub use error::StartError;
 use self::{
     balance::Balance,
     clock::Clock,
+    descriptors::Room,
     inbox::{Order, OrderSender, inbox},
     thread::Seat,
 };
@@ -151,7 +153,10 @@ impl Running {
         let budgets = Budgets::new(&config);
         let (event_sender, events) = unbounded();
 
-        let balance = Balance::new(layout.len(), config.connections_max);
+        let balance = Balance::new(
+            layout.len(),
+            Room::find(layout.len(), config.connections_max),
+        );
         let (senders, inboxes): (Vec<_>, Vec<_>) = layout.iter().map(|_| inbox()).unzip();
         let shards: Arc<[OrderSender]> = senders.into();
         for ((index, cpu), inbox) in layout.into_iter().enumerate().zip(inboxes) {

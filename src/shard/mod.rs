@@ -171,7 +171,8 @@ impl Shard {
     pub fn handle_surplus(&mut self, now: Now, peer: SocketAddr, local: SocketAddr) -> SessionKey {
         let client = Box::new(Client::new(now.mono, peer, local));
         let client = self.clients.insert(client);
-        let message = "There are as many connections as maxHttpServerConnections allows";
+        let message =
+            "There are as many connections as maxHttpServerConnections or open files allow";
         self.refuse(now, client, &Refusal::new(503, message));
         client
     }
