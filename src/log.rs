@@ -1,7 +1,8 @@
 //! The log on the standard error, behind a queue: a log that nobody reads must not hold a shard.
 //!
 //! Lines that find the queue full are lost. Their number is told as soon as there is room again, in
-//! a line that stands where they are missing.
+//! a line that stands where they are missing. So are lines that can't be written, to a full disk for one; their
+//! number is told behind the next one that can.
 
 use std::{
     cell::Cell,
@@ -50,10 +51,11 @@ impl Log {
             .name("log".to_owned())
             .spawn(move || {
                 WRITES_LOG.set(true);
+                let mut output = Output::new(io::stderr());
                 for entry in &waiting {
-                    write_out(entry);
+                    write_out(&mut output, entry);
                     if waiting.is_empty() {
-                        write_out(Entry::Lost(lost.swap(0, Ordering::Relaxed)));
+                        write_out(&mut output, Entry::Lost(lost.swap(0, Ordering::Relaxed)));
                     }
                 }
             })?;
@@ -107,11 +109,58 @@ impl Write for Log {
     }
 }
 
-/// There is nobody to tell that the log can't be written.
-fn write_out(entry: Entry) {
+/// Where lines end up, and which of them did not.
+struct Output<W> {
+    to: W,
+    /// Lines that could not be written since the last one that could.
+    failed: u64,
+    /// The last one was written in part.
+    is_cut: bool,
+}
+
+impl<W: Write> Output<W> {
+    const fn new(to: W) -> Self {
+        Self {
+            to,
+            failed: 0,
+            is_cut: false,
+        }
+    }
+
+    /// Writes a line. If it is the first one again that could be written: how many were lost before it.
+    fn write(&mut self, line: &[u8]) -> Option<u64> {
+        // What was written of another one must not become a part of this one.
+        if (self.is_cut && !self.put(b"\n")) || !self.put(line) {
+            self.failed += 1;
+            LOG_LINES_LOST.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(std::mem::take(&mut self.failed)).filter(|failed| *failed > 0)
+    }
+
+    /// Whether all of it was written.
+    fn put(&mut self, mut bytes: &[u8]) -> bool {
+        while !bytes.is_empty() {
+            match self.to.write(bytes) {
+                Ok(0) => return false,
+                Ok(written) => {
+                    bytes = &bytes[written..];
+                    self.is_cut = !bytes.is_empty();
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+}
+
+fn write_out(output: &mut Output<io::Stderr>, entry: Entry) {
     match entry {
         Entry::Line(line) => {
-            let _ = io::stderr().write_all(&line);
+            if let Some(lines) = output.write(&line) {
+                tracing::warn!(lines, "log lines were lost: they could not be written");
+            }
         }
         Entry::Lost(0) => {}
         Entry::Lost(lines) => tracing::warn!(lines, "log lines were lost: nobody read them"),
@@ -144,6 +193,43 @@ mod tests {
         log.write_all(b"f").unwrap();
         log.write_all(b"g").unwrap();
         assert_eq!(said(&waiting), ["2 lost", "f", "g"]);
+    }
+
+    /// A disk with room for so many bytes.
+    struct Disk {
+        room: usize,
+        bytes: Vec<u8>,
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let written = bytes.len().min(self.room);
+            if written == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.room -= written;
+            self.bytes.extend_from_slice(&bytes[..written]);
+            Ok(written)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_that_a_full_disk_does_not_take_are_counted_and_cut_off() {
+        let bytes = Vec::new();
+        let mut output = Output::new(Disk { room: 6, bytes });
+        let lost = LOG_LINES_LOST.load(Ordering::Relaxed);
+        for line in ["one\n", "two\n", "three\n"] {
+            assert_eq!(output.write(line.as_bytes()), None);
+        }
+        output.to.room = 100;
+        assert_eq!(output.write(b"four\n"), Some(2));
+        assert_eq!(output.write(b"five\n"), None);
+        assert_eq!(output.to.bytes, b"one\ntw\nfour\nfive\n");
+        assert!(LOG_LINES_LOST.load(Ordering::Relaxed) >= lost + 2);
     }
 
     #[test]

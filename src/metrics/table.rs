@@ -330,7 +330,7 @@ pub(super) const METRICS: &[Metric] = &[
     },
     Metric {
         name: "log_lines_lost_total",
-        help: "Lines of the log that were lost because nobody read it",
+        help: "Lines of the log that were lost: nobody read them in time, or they could not be written",
         value: Value::ProcessCounter(|| LOG_LINES_LOST.load(Ordering::Relaxed)),
     },
 ];
