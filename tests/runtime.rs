@@ -16,6 +16,8 @@ use std::{
 const BINARY: &str = env!("CARGO_BIN_EXE_pulsar-ws-fast");
 /// Far above the drain's own deadline.
 const PATIENCE: Duration = Duration::from_secs(20);
+const PRODUCER_REQUEST: &str = "GET /ws/v2/producer/persistent/a/b/c HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\n\
+    Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
 
 /// A service on a free port of the loopback; ends with the test.
 struct Service {
@@ -147,13 +149,34 @@ fn clients_leave_a_descriptor_for_the_broker() {
     let url = format!("pulsar://{}", broker.local_addr().unwrap());
     let service = Service::start_with_files(128, &["--cores", "1", "--broker-url", &url]);
     let clients: Vec<_> = (0..200).map(|_| service.connect()).collect();
-    let request = "GET /ws/v2/producer/persistent/a/b/c HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\n\
-        Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
     let mut first = &clients[0];
-    first.write_all(request.as_bytes()).unwrap();
+    first.write_all(PRODUCER_REQUEST.as_bytes()).unwrap();
     let (sender, accepted) = mpsc::channel();
     thread::spawn(move || sender.send(broker.accept()));
     accepted.recv_timeout(PATIENCE).unwrap().unwrap();
+}
+
+/// What whoever runs it must know is told, and not with each try.
+#[test]
+fn a_broker_that_is_away_is_told_of_once() {
+    let mut command = Command::new(BINARY);
+    command.env("PULSAR_PREFIX_webSocketHandshakeTimeoutMillis", "2000");
+    let closed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let url = format!("pulsar://{}", closed.local_addr().unwrap());
+    drop(closed);
+    let mut service = Service::start_as(command, &["--cores", "1", "--broker-url", &url]);
+    let mut client = service.connect();
+    client.write_all(PRODUCER_REQUEST.as_bytes()).unwrap();
+    client.read_to_end(&mut Vec::new()).unwrap();
+    service.signal("TERM");
+    let mut log = String::new();
+    service.log.read_to_string(&mut log).unwrap();
+    assert!(log.contains("status=504"), "{log}");
+    assert_eq!(
+        log.matches("the broker can't be reached").count(),
+        1,
+        "{log}"
+    );
 }
 
 #[test]

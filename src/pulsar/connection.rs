@@ -11,6 +11,7 @@
 
 use std::{
     collections::VecDeque,
+    fmt,
     net::{IpAddr, SocketAddr},
 };
 
@@ -91,6 +92,20 @@ impl Address {
             .and_then(|host| host.strip_suffix(']'))
             .unwrap_or(host);
         (!host.is_empty()).then_some((host, port.parse().ok()?))
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (host, port) = (&self.host, self.port);
+        match host.contains(':') {
+            true => write!(formatter, "[{host}]:{port}")?,
+            false => write!(formatter, "{host}:{port}")?,
+        }
+        match &self.proxy_to {
+            Some(broker) => write!(formatter, " for {broker}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -365,7 +380,8 @@ impl Pulsar {
         connection.watches_topics = flags.is_some_and(FeatureFlags::supports_topic_watchers);
         connection.phase = Phase::Ready;
         self.figures.connections_opened += 1;
-        tracing::debug!(broker = %connection.address.host, version = answer.server_version, "connected");
+        self.outages.end(&connection.address);
+        tracing::info!(broker = %connection.address, version = answer.server_version, "connected");
         for waiter in std::mem::take(&mut connection.waiting) {
             self.acquired(now, waiter, key);
         }
@@ -380,7 +396,6 @@ impl Pulsar {
         message: String,
     ) {
         let error = ServerError::try_from(error).unwrap_or(ServerError::UnknownError);
-        tracing::warn!(message, "the broker refused the connection");
         let failure = Failure {
             cause: Cause::Broker(error),
             message,
@@ -408,8 +423,7 @@ impl Pulsar {
 
     /// Closes a connection whose broker can't be understood, or doesn't speak any more.
     pub(super) fn drop_connection(&mut self, now: Now, key: ConnectionKey, reason: &str) {
-        if let Some(connection) = self.connections.get(key) {
-            tracing::warn!(broker = %connection.address.host, reason, "connection closed");
+        if self.connections.contains_key(key) {
             self.effects.push_back(Effect::Disconnect(key));
             self.connection_lost(now, key, &Failure::connection(reason));
         }
@@ -420,10 +434,17 @@ impl Pulsar {
         let Some(connection) = self.connections.remove(key) else {
             return;
         };
+        let (broker, reason) = (&connection.address, &*failure.message);
         match connection.phase {
-            Phase::Ready => self.figures.connections_lost += 1,
+            Phase::Ready => {
+                self.figures.connections_lost += 1;
+                tracing::warn!(%broker, reason, "the connection is lost");
+            }
             Phase::Resolving | Phase::Connecting | Phase::Handshaking => {
                 self.figures.connections_failed += 1;
+                if self.outages.begin(broker) {
+                    tracing::warn!(%broker, reason, "the broker can't be reached, trying again");
+                }
             }
         }
         if self.by_address.get(&connection.address) == Some(&key) {

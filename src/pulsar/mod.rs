@@ -38,6 +38,7 @@ mod incomplete;
 mod leaving;
 mod lookup;
 pub mod message_id;
+mod outages;
 mod outbox;
 pub mod payload;
 mod producer;
@@ -73,6 +74,7 @@ use data_keys::DataKeys;
 use dead_letters::is_of_letters;
 use half::{Half, HalfKey};
 use lookup::Lookups;
+use outages::Outages;
 use outbox::{Outbox, Segments};
 use payload::Compressor;
 use producer::Stored;
@@ -157,6 +159,7 @@ pub struct Pulsar {
     halves: Slots<HalfKey, Box<Half>>,
     connections: SlotMap<ConnectionKey, Connection>,
     by_address: BTreeMap<Address, ConnectionKey>,
+    outages: Outages,
     resolves: SlotMap<ResolveKey, ConnectionKey>,
     lookups: Lookups,
     data_keys: DataKeys,
@@ -194,6 +197,7 @@ impl Pulsar {
             halves: Slots::new(),
             connections: SlotMap::with_key(),
             by_address: BTreeMap::new(),
+            outages: Outages::default(),
             resolves: SlotMap::with_key(),
             lookups: Lookups::default(),
             data_keys: DataKeys::default(),
