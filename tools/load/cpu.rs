@@ -52,20 +52,42 @@ impl Watched {
     }
 }
 
-/// Time that all CPUs were busy, with interrupts and with what others take of a virtual machine.
-pub(crate) fn machine_us() -> io::Result<u64> {
-    const IDLE: usize = 3;
-    const IO_WAIT: usize = 4;
-    const FIELDS: usize = 8;
-    let stat = fs::read_to_string("/proc/stat")?;
-    let fields = stat.lines().next().unwrap_or_default().split_whitespace();
-    let busy = fields
-        .skip(1)
-        .take(FIELDS)
-        .enumerate()
-        .filter(|(at, _)| !matches!(*at, IDLE | IO_WAIT))
-        .map(|(_, ticks)| ticks);
-    Ok(sum(busy) * TICK_US)
+/// The machine's CPUs, and for how long they have been idle in all.
+///
+/// Its busy time is told by what is left of the time that passed. The kernel's own sums of busy time come
+/// from looking at each tick who runs; whoever works between ticks, as an open loop may, is hardly in them.
+#[derive(Clone, Copy)]
+pub(crate) struct Machine {
+    cpus: u64,
+    idle_us: u64,
+}
+
+impl Machine {
+    pub(crate) fn now() -> io::Result<Self> {
+        Ok(Self::read(&fs::read_to_string("/proc/stat")?))
+    }
+
+    fn read(stat: &str) -> Self {
+        const IDLE: usize = 4;
+        let is_cpu = |line: &&str| {
+            let number = line.strip_prefix("cpu").unwrap_or_default();
+            number.starts_with(|first: char| first.is_ascii_digit())
+        };
+        let all = stat.lines().next().unwrap_or_default();
+        // Idle, and idle while a disk was waited for.
+        let idle = all.split_whitespace().skip(IDLE).take(2);
+        Self {
+            cpus: stat.lines().filter(is_cpu).count() as u64,
+            idle_us: sum(idle) * TICK_US,
+        }
+    }
+
+    /// Time that all CPUs were busy in the `passed_us` since `before`, with interrupts and with what others
+    /// take of a virtual machine.
+    pub(crate) fn busy_us(self, before: Self, passed_us: u64) -> u64 {
+        let idle_us = self.idle_us.saturating_sub(before.idle_us);
+        (self.cpus * passed_us).saturating_sub(idle_us)
+    }
 }
 
 /// What a thread of this program had of a CPU, and how long it waited for one.
@@ -97,4 +119,23 @@ impl ThreadTime {
 
 fn sum<'t>(numbers: impl Iterator<Item = &'t str>) -> u64 {
     numbers.flat_map(str::parse::<u64>).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_machine_was_not_idle_it_was_busy() {
+        // Sums of busy time stand still here: nobody ran when the kernel looked.
+        let before = Machine::read(
+            "cpu  900 0 100 5000 700 0 3 4 0 0\ncpu0 500 0 50 2500 300 0 1 2 0 0\ncpu1 400 0 50 2500 400 0 2 2 0 0\nintr 9\n",
+        );
+        let after = Machine::read(
+            "cpu  900 0 100 5150 710 0 3 4 0 0\ncpu0 500 0 50 2600 305 0 1 2 0 0\ncpu1 400 0 50 2550 405 0 2 2 0 0\nintr 9\n",
+        );
+        // Two CPUs, a second: 2 s less the 1.6 s that they were idle.
+        assert_eq!(after.busy_us(before, 1_000_000), 400_000);
+        assert_eq!(after.busy_us(before, 700_000), 0);
+    }
 }

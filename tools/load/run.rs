@@ -17,7 +17,7 @@ use rustix::event::{EventfdFlags, eventfd};
 
 use crate::{
     clock::{Clock, nanoseconds},
-    cpu::{ThreadTime, Watched, machine_us},
+    cpu::{Machine, ThreadTime, Watched},
     hdr_log::HdrLog,
     progress::Progress,
     result::{Result, Used},
@@ -60,7 +60,7 @@ struct Snapshot {
     at: u64,
     published: u64,
     delivered: u64,
-    machine_us: u64,
+    machine: Machine,
     cpu_us: Vec<u64>,
     threads: Vec<ThreadTime>,
 }
@@ -107,7 +107,9 @@ pub(crate) fn run(
     result.measured_ns = after.at - before.at;
     result.published = after.published - before.published;
     result.delivered = after.delivered - before.delivered;
-    result.machine_us = after.machine_us - before.machine_us;
+    result.machine_us = after
+        .machine
+        .busy_us(before.machine, result.measured_ns / 1000);
     for (at, process) in watched.iter().enumerate() {
         result.used.push(Used {
             name: process.name.clone(),
@@ -233,7 +235,7 @@ impl Crew {
             at: clock.now(),
             published: shared.published.load(Relaxed),
             delivered: shared.delivered.load(Relaxed),
-            machine_us: machine_us()?,
+            machine: Machine::now()?,
         })
     }
 
