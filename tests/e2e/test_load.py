@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import socket
+import subprocess
+import threading
 
 import pytest
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 
 from harness import tools
-from harness.load import NullBroker, TlsFront, load, measured
+from harness.load import NullBroker, TlsFront, load, measured, tool
 from harness.process import free_port
 from harness.servers import Ours
 
@@ -238,9 +241,77 @@ class TestOnTheNullBroker:
             ran = load("publish", "--address", front.address, check=False)
             assert ran.returncode == 1 and "ertificate" in ran.stderr
 
-    def test_nobody_there(self):
-        ran = load("publish", "--address", f"127.0.0.1:{free_port()}", check=False)
-        assert (ran.returncode, ran.stdout) == (1, "") and "refused" in ran.stderr
+    def test_a_port_that_speaks_something_else(self, stages):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            def alert() -> None:
+                client, _ = listener.accept()
+                client.recv(65536)
+                # As OpenSSL says that this was no TLS: fatal, protocol version.
+                client.sendall(b"\x15\x03\x01\x00\x02\x02\x46")
+                client.close()
+
+            threading.Thread(target=alert, daemon=True).start()
+            refused("publish", "--address", f"127.0.0.1:{listener.getsockname()[1]}", says="this port speaks TLS: try wss://")
+        refused("publish", "--address", f"wss://{stages().address}", "--tls-insecure", says="no TLS is spoken there")
+
+    def test_a_process_that_ends_meanwhile(self, stages):
+        other = subprocess.Popen(["sleep", "0.7"])
+        # A child that nobody has waited for would still be there.
+        threading.Thread(target=other.wait).start()
+        refused("publish", "--address", stages().address, "--seconds", 2, "--watch", f"other={other.pid}",
+                says=f"there is no process {other.pid} (--watch other={other.pid})")
+
+    @pytest.mark.parametrize("words", [["--hdr-log", "/dev/full"], []], ids=["log", "result"])
+    def test_a_result_that_can_not_be_written(self, stages, words):
+        command = [tool("pulsar-ws-load"), "publish", "--address", stages().address, "--seconds", "0.3", "--quiet", *words]
+        with open("/dev/full", "w") as full:
+            ran = subprocess.run(command, stdout=full if not words else subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+        assert (ran.returncode, ran.stderr.count("\n")) == (1, 1) and "No space left on device" in ran.stderr
+
+
+def refused(*words: object, says: str) -> None:
+    """The generator ends with one line that says what is wrong."""
+    ran = load(*words, "--quiet", check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (1, "", 1) and says in ran.stderr, ran
+
+
+@pytest.mark.ours_only("it gets no further than itself")
+@pytest.mark.parametrize("words, says", [
+    ([], "ws://127.0.0.1:PORT: Connection refused"),
+    (["--address", "ws://nowhere.invalid:80"], "ws://nowhere.invalid:80: failed to lookup"),
+    (["--topic", "a/b"], "a topic is"),
+    (["--token", "@/nowhere"], "--token @/nowhere: No such file"),
+    (["--token", "a\r\nX: y"], "a token is one line"),
+    (["--hdr-log", "/nowhere/log"], "/nowhere/log: No such file"),
+    (["--watch", "x=4194305"], "there is no process 4194305 (--watch x=4194305)"),
+    (["--watch", "load=1"], "another load"),
+    (["--tls-insecure"], "are for an address with wss://"),
+    (["--address", "wss://127.0.0.1:9", "--tls-ca", "/nowhere.pem"], "/nowhere.pem: "),
+    (["--address", "wss://127.0.0.1:9", "--tls-ca", "/dev/null"], "/dev/null: no certificate is in it"),
+], ids=str)
+def test_what_can_not_be_done_is_said_before_anything_is(words, says):
+    port = free_port()
+    refused("publish", "--address", f"127.0.0.1:{port}", *words, says=says.replace("PORT", str(port)))
+
+
+@pytest.mark.ours_only("it gets no further than itself")
+@pytest.mark.parametrize("words", [
+    ["publish", "--clients", 0], ["publish", "--in-flight", 0], ["publish", "--rate", 0], ["publish", "--seconds", "nan"],
+    ["publish", "--payload-bytes", "2-1"], ["publish", "--watch", "x"], ["publish", "--interval", 1], ["publish", "--property", "x"],
+    ["idle", "--topics", 0], ["bytes", "--request", 0, "--answer", 1],
+], ids=str)
+def test_values_that_mean_nothing_are_refused(words):
+    ran = load(*words, "--address", f"127.0.0.1:{free_port()}", check=False)
+    assert (ran.returncode, ran.stdout) == (2, "") and ran.stderr.startswith("error: "), ran
+
+
+@pytest.mark.ours_only("it gets no further than itself")
+@pytest.mark.parametrize("kind", ["consume", "idle", "bytes"])
+def test_a_load_without_latencies_writes_no_log_of_them(tmp_path, kind):
+    log = tmp_path / "latencies.hlog"
+    sizes = ["--request", 1, "--answer", 1] if kind == "bytes" else []
+    refused(kind, "--address", f"127.0.0.1:{free_port()}", *sizes, "--hdr-log", log, says="--hdr-log: this load has no latencies")
+    assert not log.exists()
 
 
 @pytest.mark.parametrize("words", [

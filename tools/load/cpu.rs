@@ -1,9 +1,13 @@
 //! What processes and the machine have used, as `/proc` tells it.
 
-use std::{fs, io, str::FromStr};
+use std::{collections::HashSet, fs, io, str::FromStr};
+
+use crate::about::about;
 
 /// Linux counts in hundredths of a second, on every architecture.
 const TICK_US: u64 = 10_000;
+/// This program's name among those watched.
+const THIS: &str = "load";
 
 /// A process to be watched.
 #[derive(Clone, Debug)]
@@ -30,14 +34,14 @@ impl FromStr for Watched {
 impl Watched {
     pub(crate) fn this_process() -> Self {
         Self {
-            name: "load".into(),
+            name: THIS.into(),
             pid: std::process::id(),
         }
     }
 
     /// Time of all its threads, those of the kernel that work for its io_uring included.
     pub(crate) fn cpu_us(&self) -> io::Result<u64> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid))?;
+        let stat = self.read("stat")?;
         // The name in parentheses may hold spaces; user and system time are fields 14 and 15.
         let fields = stat.rsplit(')').next().unwrap_or_default();
         let ticks = fields.split_whitespace().skip(11).take(2);
@@ -46,10 +50,34 @@ impl Watched {
 
     /// Resident memory.
     pub(crate) fn rss_bytes(&self) -> io::Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid))?;
+        let status = self.read("status")?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         Ok(sum(line.unwrap_or_default().split_whitespace().take(1)) * 1024)
     }
+
+    fn read(&self, what: &str) -> io::Result<String> {
+        let Self { name, pid } = self;
+        fs::read_to_string(format!("/proc/{pid}/{what}")).map_err(|error| match error.kind() {
+            // The latter where it ends while it is read.
+            io::ErrorKind::NotFound | io::ErrorKind::Other => {
+                io::Error::other(format!("there is no process {pid} (--watch {name}={pid})"))
+            }
+            _ => about(format!("process {pid} (--watch {name}={pid})"))(error),
+        })
+    }
+}
+
+/// Fails where somebody is not there, or two have one name: before a run, not at its end.
+pub(crate) fn check(watched: &[Watched]) -> io::Result<()> {
+    let mut names = HashSet::from([THIS]);
+    for process in watched {
+        process.cpu_us()?;
+        if !names.insert(&process.name) {
+            let text = format!("--watch: there is another {} already", process.name);
+            return Err(io::Error::other(text));
+        }
+    }
+    Ok(())
 }
 
 /// The machine's CPUs, and for how long they have been idle in all.

@@ -14,10 +14,10 @@ use std::{
 
 use hdrhistogram::serialization::{
     V2DeflateSerializer,
-    interval_log::{IntervalLogWriter, IntervalLogWriterBuilder},
+    interval_log::{IntervalLogWriter, IntervalLogWriterBuilder, IntervalLogWriterError},
 };
 
-use crate::tally::Times;
+use crate::{about::about, tally::Times};
 
 /// Values are nanoseconds; the column with the largest one is in milliseconds, as is the custom.
 const MAX_DIVISOR: f64 = 1e6;
@@ -30,15 +30,21 @@ pub(crate) struct HdrLog {
 }
 
 impl HdrLog {
-    /// Writes to `path`, with intervals counted from `begin`.
-    pub(crate) fn create(path: &Path, begin: SystemTime, interval: Duration) -> io::Result<Self> {
-        let mut file = BufWriter::new(File::create(path)?);
+    /// Opens the file, which is tried before anything is measured.
+    pub(crate) fn file(path: &Path) -> io::Result<File> {
+        File::create(path).map_err(about(path.display()))
+    }
+
+    /// Writes to `file`, with intervals counted from `begin`.
+    pub(crate) fn begin(file: File, begin: SystemTime, interval: Duration) -> Self {
+        let mut file = BufWriter::new(file);
         let (intervals, told) = channel();
         let writer = thread::spawn(move || {
-            write(&mut file, begin, interval, &told)?;
-            file.flush()
+            write(&mut file, begin, interval, &told)
+                .and_then(|()| file.flush())
+                .map_err(about("the log of latencies"))
         });
-        Ok(Self { intervals, writer })
+        Self { intervals, writer }
     }
 
     pub(crate) fn take(&self, interval: u64, times: Times) {
@@ -95,7 +101,10 @@ fn put<W: Write>(
     };
     let start = interval.saturating_mul(u32::try_from(number).unwrap_or(u32::MAX));
     log.write_histogram(histogram, start, interval, None)
-        .map_err(|error| io::Error::other(format!("the log of latencies: {error:?}")))
+        .map_err(|error| match error {
+            IntervalLogWriterError::IoError(error) => error,
+            other => io::Error::other(format!("{other:?}")),
+        })
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ pub(crate) fn run(
         Topic::new(common.topic("idle"), common.one_topic)?,
         Query::new(&common.query),
     );
-    let open = |index: usize| open(&target, &topic, &query, kind, index % topics.max(1), index);
+    let open = |index: usize| open(&target, &topic, &query, kind, index % topics, index);
     let shared = std::sync::Arc::new(Shared::new());
     let crew = Crew::start(1, clock, &shared, u64::MAX)?;
     // The first one brings up the connection to the broker, which all share.
@@ -147,7 +147,7 @@ impl Held {
             "CPU"
         );
         for (name, before, after, cpu_us) in &self.found {
-            let each = after.saturating_sub(*before) / self.clients.max(1) as u64;
+            let each = after.saturating_sub(*before) / self.clients as u64;
             let cpu =
                 Duration::from_micros(*cpu_us).as_secs_f64() / self.held.as_secs_f64().max(1e-9);
             // Writing to a string can't fail.

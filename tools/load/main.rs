@@ -14,6 +14,7 @@
     reason = "a tool of its own, not a part of the service: it speaks to a terminal and has a clock"
 )]
 
+mod about;
 mod bytes;
 mod client;
 mod clock;
@@ -54,6 +55,7 @@ use std::{
 use clap::Parser;
 
 use crate::{
+    about::about,
     bytes::Bytes,
     modes::Mode,
     options::{Arguments, Common, ConsumeOptions, Format, Load, MessageOptions, PaceOptions},
@@ -64,22 +66,31 @@ fn main() -> ExitCode {
     // Ten thousand connections are ten thousand descriptors.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     match run(Arguments::parse().load) {
-        Ok(told) => {
+        Ok(told) => match writeln!(io::stdout(), "{}", told.trim_end()) {
             // Whoever does not read it need not have it.
-            let _ = writeln!(io::stdout(), "{}", told.trim_end());
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("pulsar-ws-load: {error}");
-            ExitCode::FAILURE
-        }
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                failed(&about("the result can't be written")(error))
+            }
+            _ => ExitCode::SUCCESS,
+        },
+        Err(error) => failed(&error),
     }
+}
+
+fn failed(error: &io::Error) -> ExitCode {
+    eprintln!("pulsar-ws-load: {error}");
+    ExitCode::FAILURE
 }
 
 fn run(load: Load) -> io::Result<String> {
     let (common, messages, pace, consume) = options_of(&load);
     let mut progress = Progress::new(common.quiet)?;
     let format = common.format;
+    cpu::check(&common.watch)?;
+    common.check(matches!(
+        load,
+        Load::Publish { .. } | Load::EndToEnd { .. } | Load::Mixed { .. }
+    ))?;
     if let Load::Idle {
         mut common,
         kind,

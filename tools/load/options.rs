@@ -5,11 +5,12 @@ use std::{fs, io, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
+    about::about,
     cpu::Watched,
     shared::sizes::Sizes,
     target::{Place, Target},
     tls,
-    values::{header, interval, pair, rate, seconds},
+    values::{count, header, interval, pair, rate, seconds},
 };
 
 /// Load for any WebSocket service of Pulsar: publishes, consumes, measures latencies, holds idle connections.
@@ -75,7 +76,7 @@ pub(crate) enum Load {
         #[arg(long, value_enum, default_value_t = Idle::Producer)]
         kind: Idle,
         /// Topics that they share
-        #[arg(long, default_value_t = 100)]
+        #[arg(long, default_value_t = 100, value_parser = count)]
         topics: usize,
     },
     /// Bare bytes, no WebSocket: what the same exchange costs who only passes it on
@@ -83,10 +84,10 @@ pub(crate) enum Load {
         #[command(flatten)]
         common: Common,
         /// Bytes of what is sent for each message
-        #[arg(long)]
+        #[arg(long, value_parser = count)]
         request: usize,
         /// Bytes of what comes for each message
-        #[arg(long)]
+        #[arg(long, value_parser = count)]
         answer: usize,
         /// Requests at the beginning, of each client; 0 if the far end begins
         #[arg(long, default_value_t = 0)]
@@ -111,7 +112,7 @@ pub(crate) struct Common {
     #[arg(long, visible_alias = "url", value_name = "PLACE")]
     address: Place,
     /// Connections
-    #[arg(long, short = 'c', default_value_t = 4)]
+    #[arg(long, short = 'c', default_value_t = 4, value_parser = count)]
     pub(crate) clients: usize,
     /// Threads; 0: as many as there are CPUs for this process, and no more than clients
     #[arg(long, short = 't', default_value_t = 0)]
@@ -166,7 +167,7 @@ pub(crate) struct Common {
     #[arg(long, value_name = "FILE")]
     pub(crate) hdr_log: Option<PathBuf>,
     /// Interval of that file
-    #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = interval)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = interval, requires = "hdr_log")]
     interval: f64,
     /// Show no progress
     #[arg(long, short)]
@@ -200,7 +201,7 @@ pub(crate) struct PaceOptions {
     #[arg(long, short = 'r', value_name = "PER_SECOND", value_parser = rate)]
     pub(crate) rate: Option<f64>,
     /// Publishes in flight of each client [default: 100; with --rate: no limit]
-    #[arg(long, short = 'i', value_name = "COUNT")]
+    #[arg(long, short = 'i', value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) in_flight: Option<u64>,
 }
 
@@ -248,16 +249,38 @@ impl Common {
         }
     }
 
+    /// Fails where something was asked for that this load does not do.
+    pub(crate) fn check(&self, has_latencies: bool) -> io::Result<()> {
+        let wrong = if self.hdr_log.is_some() && !has_latencies {
+            "--hdr-log: this load has no latencies"
+        } else if (self.tls_ca.is_some() || self.tls_insecure) && !self.address.tls {
+            "--tls-ca and --tls-insecure are for an address with wss://"
+        } else {
+            return Ok(());
+        };
+        Err(io::Error::other(wrong))
+    }
+
     pub(crate) fn target(&mut self) -> io::Result<Target> {
         let token = match self
             .token
             .as_deref()
             .map(|token| (token, token.strip_prefix('@')))
         {
-            Some((_, Some(file))) => Some(fs::read_to_string(file)?.trim().to_owned()),
+            Some((_, Some(file))) => {
+                let read = fs::read_to_string(file).map_err(about(format!("--token @{file}")))?;
+                Some(read.trim().to_owned())
+            }
             Some((token, None)) => Some(token.to_owned()),
             None => None,
         };
+        // It would end its header.
+        if token
+            .as_ref()
+            .is_some_and(|token| token.contains(['\r', '\n']))
+        {
+            return Err(io::Error::other("a token is one line"));
+        }
         let mut target = Target {
             place: self.address.clone(),
             tls: None,

@@ -72,6 +72,7 @@ pub(crate) fn run(
     progress: &mut Progress,
     mut open: impl FnMut(usize) -> io::Result<Slot>,
 ) -> io::Result<Result> {
+    let log = plan.hdr_log.as_deref().map(HdrLog::file).transpose()?;
     let shared = Arc::new(Shared::new());
     let interval_ns = nanoseconds(plan.interval).max(1);
     let crew = Crew::start(
@@ -87,10 +88,7 @@ pub(crate) fn run(
     let end = begin.saturating_add(nanoseconds(plan.measured));
     shared.window.set(begin, end);
     crew.wake();
-    let log = match &plan.hdr_log {
-        Some(path) => Some(HdrLog::create(path, clock.wall(begin), plan.interval)?),
-        None => None,
-    };
+    let log = log.map(|file| HdrLog::begin(file, clock.wall(begin), plan.interval));
     let mut result = Result::new(log);
     crew.wait_until(begin, clock, &shared, progress, &mut result);
     let before = crew.snapshot(clock, &shared, &watched)?;

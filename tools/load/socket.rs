@@ -101,7 +101,7 @@ impl Socket {
         let before = buffer.filled;
         while !sealed.is_empty() {
             tls.read_tls(&mut sealed)?;
-            let state = tls.process_new_packets().map_err(io::Error::other)?;
+            let state = tls.process_new_packets().map_err(not_tls)?;
             let mut plain = state.plaintext_bytes_to_read();
             while plain > 0 {
                 if buffer.bytes.len() - buffer.filled < plain {
@@ -165,6 +165,14 @@ impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
     }
+}
+
+/// Other bytes than TLS's mean that the port speaks something else.
+fn not_tls(error: rustls::Error) -> io::Error {
+    io::Error::other(match error {
+        rustls::Error::InvalidMessage(_) => format!("no TLS is spoken there: {error}"),
+        _ => format!("TLS: {error}"),
+    })
 }
 
 fn ended() -> io::Error {

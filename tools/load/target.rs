@@ -2,7 +2,7 @@
 
 use std::{
     fmt, io,
-    net::{SocketAddr, TcpStream, ToSocketAddrs},
+    net::{TcpStream, ToSocketAddrs},
     str::FromStr,
     sync::Arc,
     time::Duration,
@@ -12,6 +12,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use rustls::{ClientConfig, pki_types::ServerName};
 
 use crate::{
+    about::about,
     client::Client,
     deflate,
     socket::{ReadBuffer, Socket},
@@ -20,6 +21,8 @@ use crate::{
 /// No handshake takes longer, and none of the waiting after it.
 pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(60);
 const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// How TLS begins to say that it was not spoken to.
+const TLS_ALERT: u8 = 21;
 
 /// `host:port`, `ws://host:port` or `wss://host:port`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +83,7 @@ pub(crate) struct Target {
 impl Target {
     /// A socket without a WebSocket.
     pub(crate) fn connect(&self) -> io::Result<Socket> {
-        let stream = TcpStream::connect(&self.addresses()?[..])?;
+        let stream = self.stream()?;
         let tls = match &self.tls {
             Some(config) => {
                 let name = ServerName::try_from(self.place.host.clone())
@@ -92,19 +95,45 @@ impl Target {
         Socket::new(stream, tls, SILENCE_MAX)
     }
 
-    fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        let place = (self.place.host.as_str(), self.place.port);
-        Ok(place.to_socket_addrs()?.collect())
+    /// To the first of the host's addresses that answers.
+    fn stream(&self) -> io::Result<TcpStream> {
+        let Place { host, port, .. } = &self.place;
+        let addresses = (host.as_str(), *port)
+            .to_socket_addrs()
+            .map_err(about(&self.place))?;
+        let mut last = io::Error::other("the host has no address");
+        for address in addresses {
+            match TcpStream::connect_timeout(&address, SILENCE_MAX) {
+                Ok(stream) => return Ok(stream),
+                Err(error) => last = error,
+            }
+        }
+        Err(about(&self.place)(last))
     }
 
     /// Connects and upgrades, with compression where that was asked for.
     pub(crate) fn open(&self, path: &str) -> io::Result<Client> {
-        let mut socket = self.connect()?;
+        let socket = self.connect()?;
+        self.upgrade(socket, path)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::WouldBlock => io::Error::other(format!(
+                    "{}: no answer within {} s",
+                    self.place,
+                    SILENCE_MAX.as_secs()
+                )),
+                _ => about(&self.place)(error),
+            })
+    }
+
+    fn upgrade(&self, mut socket: Socket, path: &str) -> io::Result<Client> {
         socket.write_all(self.request(path).as_bytes())?;
         let mut buffer = ReadBuffer::new();
         loop {
             socket.read(&mut buffer)?;
             let got = buffer.filled();
+            if !self.place.tls && got.first() == Some(&TLS_ALERT) {
+                return Err(io::Error::other("this port speaks TLS: try wss://"));
+            }
             let Some(end) = memchr::memmem::find(got, b"\r\n\r\n") else {
                 if got.len() > HEAD_BYTES_MAX {
                     return Err(io::Error::other("the service's answer has no end"));

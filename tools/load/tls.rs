@@ -35,9 +35,10 @@ fn roots(ca: Option<&Path>) -> io::Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(certificates);
     if roots.is_empty() {
-        return Err(io::Error::other(
-            "no certificate to trust was found: name one with --tls-ca",
-        ));
+        return Err(io::Error::other(match ca {
+            Some(path) => format!("{}: no certificate is in it", path.display()),
+            None => "no certificate to trust was found: name one with --tls-ca".into(),
+        }));
     }
     Ok(roots)
 }

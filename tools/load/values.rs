@@ -11,6 +11,14 @@ pub(crate) fn header(text: &str) -> Result<String, String> {
         .ok_or_else(|| "expected NAME: VALUE".into())
 }
 
+/// How many of something there are; there is at least one.
+pub(crate) fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count) if count > 0 => Ok(count),
+        _ => Err("expected a whole number of 1 or more".into()),
+    }
+}
+
 /// No run is longer than a year.
 const SECONDS_MAX: f64 = 365.0 * 86_400.0;
 
