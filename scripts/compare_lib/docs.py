@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -25,6 +26,17 @@ def write(result: dict) -> int:
         for path in (tools.ROOT / "README.md", tools.ROOT / "docs" / "performance.md"):
             put(path, name, text)
     return 0
+
+
+def result_in(folder: Path) -> dict:
+    """What the last run that wrote there found."""
+    path = folder / "result.json"
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise SystemExit(f"{path} is not there: run scripts/compare first") from None
+    except ValueError as error:
+        raise SystemExit(f"{path} is no result of scripts/compare: {error}") from None
 
 
 def texts(result: dict) -> dict[str, str]:

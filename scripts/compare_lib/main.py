@@ -10,7 +10,6 @@ import shutil
 import sys
 
 from harness import tools
-from harness.process import end_on_signals
 
 from . import bench as benches
 from . import counted, docs, end_to_end, idle, judge, latency, markdown, noise, page, rounds, scaling, sweep, versions
@@ -21,10 +20,9 @@ from .workloads import WORKLOADS
 
 
 def main() -> int:
-    end_on_signals()
     chosen = arguments(sys.argv[1:])
     if chosen.write_docs:
-        return docs.write(json.loads((chosen.folder / "result.json").read_text()))
+        return docs.write(docs.result_in(chosen.folder))
     bench = ready(chosen)
     result = beginning(chosen, bench)
     try:

@@ -6,11 +6,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 
 import pytest
 
+from harness.load import tool
 from harness.tools import NODE, ROOT
 
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -203,3 +205,42 @@ def test_the_documents_have_each_mark_and_take_whole_results_only():
         assert re.search(docs.MARKED.format(name=name), both, re.DOTALL), name
     with pytest.raises(SystemExit, match="lacks"):
         docs.write({"workloads": {}, "options": {}})
+
+
+@pytest.mark.parametrize("command, says", [
+    (["compare", "--only", "W9"], "no part is called w9"),
+    (["compare", "--rounds", "0"], "expected a whole number from 1 on"),
+    (["compare", "--seconds", "nan"], "expected a number from 0.1 on"),
+    (["compare", "--only", "W1", "--skip", "W1"], "nothing is left to be measured"),
+    (["compare", "--no-java", "--no-build", "--folder", "/dev/null/x"], "Not a directory: '/dev/null/x'"),
+    (["compare", "--write-docs", "--folder", "/nowhere"], "/nowhere/result.json is not there"),
+    (["profile", "--pid", "4194305"], "there is no process 4194305"),
+    (["profile", "--seconds", "0"], "expected a number from 0.1 on"),
+    (["profile", "--budget", "W9"], "W9"),
+    (["quickstart", "--nonsense"], "unrecognized arguments"),
+    (["setup", "--nonsense"], "unrecognized arguments"),
+], ids=str)
+def test_what_can_not_be_done_is_said_and_no_trace_shown(command, says):
+    ran = subprocess.run([ROOT / "scripts" / command[0], *command[1:]], capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode in (1, 2) and "Traceback" not in ran.stderr and says in ran.stderr.splitlines()[-1], ran
+
+
+def test_whoever_interrupts_a_comparison_sees_no_trace(tmp_path):
+    command = [ROOT / "scripts" / "compare", "--no-build", "--no-java", "--no-haproxy", "--only", "W1", "--folder", tmp_path]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as ran:
+        while "warming" not in (line := ran.stderr.readline()):
+            assert line
+        ran.send_signal(signal.SIGINT)
+        said = ran.stderr.read()
+        assert ran.wait(60) == 130
+    assert said.endswith("interrupted\n") and "Traceback" not in said, said
+
+
+@pytest.mark.parametrize("command, says", [
+    (["pulsar-relay", "--listen", "127.0.0.1:0", "--to", "127.0.0.1:1", "--shape", "1:1:1:1:0"], "can't connect to 127.0.0.1:1: "),
+    (["pulsar-relay", "--listen", "192.0.2.1:1", "--to", "127.0.0.1:1", "--shape", "1:1:1:1:0"], "can't listen at 192.0.2.1:1: "),
+    (["pulsar-null-broker", "--listen", "192.0.2.1:1"], "can't listen at 192.0.2.1:1: "),
+], ids=str)
+def test_what_takes_part_says_in_a_line_why_it_can_not(command, says):
+    ran = subprocess.run([tool(command[0]), *command[1:]], capture_output=True, text=True, timeout=60, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (1, "", 1) and says in ran.stderr, ran

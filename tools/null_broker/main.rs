@@ -31,6 +31,7 @@ mod stats;
 mod world;
 
 use std::{
+    io,
     net::{SocketAddr, TcpListener, TcpStream},
     process::ExitCode,
     sync::Arc,
@@ -84,8 +85,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Arguments) -> std::io::Result<()> {
-    let listener = TcpListener::bind(arguments.listen)?;
+fn run(arguments: Arguments) -> io::Result<()> {
+    let listener = TcpListener::bind(arguments.listen).map_err(|error| {
+        let text = format!("can't listen at {}: {error}", arguments.listen);
+        io::Error::new(error.kind(), text)
+    })?;
     let mirror = arguments.mirror;
     let world = Arc::new(World::new(arguments));
     let mut signals = Signals::new([SIGUSR1, SIGTERM, SIGINT])?;

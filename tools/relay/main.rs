@@ -14,7 +14,7 @@ mod joined;
 mod outbox;
 mod shape;
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, process::ExitCode};
 
 use clap::Parser;
 use monoio::{
@@ -41,8 +41,17 @@ struct Arguments {
     shape: Shape,
 }
 
-fn main() -> io::Result<()> {
-    let arguments = Arguments::parse();
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("pulsar-relay: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> io::Result<()> {
     // As the service's rings are; kernels before 6.1 know them plain only.
     let mut deferring = io_uring::IoUring::builder();
     deferring.setup_single_issuer().setup_defer_taskrun();
@@ -54,18 +63,25 @@ fn main() -> io::Result<()> {
     };
     build(deferring)
         .or_else(|_| build(io_uring::IoUring::builder()))?
-        .block_on(accept(&arguments))
+        .block_on(accept(arguments))
 }
 
 async fn accept(arguments: &Arguments) -> io::Result<()> {
-    let listener = TcpListener::bind(arguments.listen)?;
-    let far = TcpStream::connect_addr(arguments.to).await?;
+    let Arguments { listen, to, shape } = *arguments;
+    let listener = TcpListener::bind(listen).map_err(about(format!("can't listen at {listen}")))?;
+    let far = TcpStream::connect_addr(to).await;
+    let far = far.map_err(about(format!("can't connect to {to}")))?;
     far.set_nodelay(true)?;
-    let joined = Joined::start(arguments.shape, far);
+    let joined = Joined::start(shape, far);
     println!("{}", listener.local_addr()?);
     loop {
         let (client, _) = listener.accept().await?;
         client.set_nodelay(true)?;
         joined.take_in(client);
     }
+}
+
+/// Puts `what` before an error.
+fn about(what: String) -> impl FnOnce(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("{what}: {error}"))
 }

@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Callable
@@ -100,6 +101,20 @@ def end_on_signals() -> None:
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupt)
+
+
+def to_its_end(main: Callable[[], int | None]) -> int:
+    """Runs a program's `main`, and returns its exit status. Where it is interrupted, or a file or a process fails it, it says so
+    and shows no trace."""
+    end_on_signals()
+    try:
+        return main() or 0
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except (OSError, RuntimeError) as error:
+        print(error, file=sys.stderr)
+        return 1
 
 
 def end_with_parent() -> None:
