@@ -9,6 +9,7 @@ from typing import Callable
 
 from harness import tools
 
+from . import sweep
 from .bench import Bench
 from .load import one_run
 from .services import NullBroker, Ours, signalled
@@ -19,7 +20,8 @@ SYSCALLS = {0: "read", 1: "write", 20: "writev", 11: "munmap", 28: "madvise", 44
             202: "futex", 232: "epoll_wait", 426: "io_uring_enter"}
 SLOTS = 512
 SYSCALLS_OF = ("W1", "W2", "W3", "W4", "W5", "W6")
-ALLOCATIONS_OF = ("W2", "W3", "W6")
+# The workloads, and the smallest and largest of what is published with two properties and a key.
+ALLOCATIONS_OF = {**WORKLOADS, **{f"{size:,} B": sweep.with_properties(size) for size in (64, 16 * 1024, 64 * 1024)}}
 
 
 def counted_run(bench: Bench, workload: Workload, seconds: float, broker: NullBroker, target: Ours,
@@ -65,9 +67,8 @@ def allocations(bench: Bench, chosen: argparse.Namespace, broker: NullBroker) ->
               "--config", "profile.release.codegen-units=16", cwd=tools.ROOT)
     target = Ours(bench, broker.url, binary=folder / "release" / "pulsar-ws-fast")
     found = {}
-    for key in ALLOCATIONS_OF:
+    for key, workload in ALLOCATIONS_OF.items():
         tools.say(f"allocations: {key}")
-        workload = WORKLOADS[key]
         broker.expect(workload.payload_bytes)
         one_run(bench, workload, target, 1, broker)
         # A long run's less those of a short one: handshakes, which do allocate, cancel out.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness import tools
 
-from . import markdown, words
+from . import markdown, noise, words
 from .workloads import WORKLOADS
 
 MARKED = r"(<!-- compare: {name} -->)(.*?)(<!-- /compare -->)"
@@ -22,6 +22,8 @@ def write(result: dict) -> int:
         raise SystemExit(f"the documents show whole measurements, and this one lacks {', '.join(missing)}")
     if result["options"]["quick"]:
         raise SystemExit("the documents show whole measurements, and this one was made with --quick")
+    # As it is judged today.
+    result["noise"] = noise.summary(result)
     for name, text in texts(result).items():
         for path in (tools.ROOT / "README.md", tools.ROOT / "docs" / "performance.md"):
             put(path, name, text)

@@ -12,6 +12,7 @@ from . import latencies
 from .bench import Bench
 from .load import load
 from .noise import Stolen
+from .rounds import saturated as saturated_in
 from .services import Java, Ours
 from .words import duration
 
@@ -41,7 +42,7 @@ def measure(bench: Bench, chosen: argparse.Namespace) -> dict:
         target.stop()
     broker.stop()
     return {"rate": rate, "saturation": most, "runs": runs,
-            "targets": {name: latencies.medians(of) for name, of in runs.items()}}
+            "targets": {name: {**latencies.medians(of), "saturated": saturated_in(of)} for name, of in runs.items()}}
 
 
 def started(bench: Bench) -> Broker:

@@ -63,9 +63,10 @@ def of_targets(title: str, targets: dict) -> list[str]:
 
 def latency(result: dict) -> list[str]:
     body = [[name, f"{found['rate']:,.0f}", f"{found['medians']['messages_per_second']:,.0f}",
-             *[words.duration(found["medians"]["latency_us"][key]) for key in ("p50", "p99", "p999", "max")]]
+             *[words.duration(found["medians"]["latency_us"][key]) for key in ("p50", "p99", "p999", "max")],
+             words.runs_apart(found["runs"], "p99")]
             for name, found in result.get("latency", {}).items()]
-    head = ["", "asked, messages/s", "done", "p50", "p99", "p99.9", "most"]
+    head = ["", "asked, messages/s", "done", "p50", "p99", "p99.9", "most", "p99 of the runs"]
     return ["**publish to receipt in an open loop, at half of the throughput of W2**", "", *table(head, body)] if body else []
 
 
@@ -74,10 +75,11 @@ def end_to_end(result: dict) -> list[str]:
         return []
     found = result["end_to_end"]
     body = [[NAMES[name], f"{found['saturation'][name]:,.0f}",
-             *[words.duration(target["latency_us"][key]) for key in ("p50", "p99", "p999", "max")]]
+             *[words.duration(target["latency_us"][key]) for key in ("p50", "p99", "p999", "max")],
+             words.runs_apart(found["runs"][name], "p99")]
             for name, target in found["targets"].items()]
     return [f"**publish to delivery through a real broker**, 4 clients, 1 KiB, both at {found['rate']:,.0f} messages/s, half "
-            "of what goes through Java's", "", *table(["", "passes on, messages/s", "p50", "p99", "p99.9", "most"], body)]
+            "of what goes through Java's", "", *table(["", "passes on, messages/s", "p50", "p99", "p99.9", "most", "p99 of the runs"], body)]
 
 
 def sweep(result: dict) -> list[str]:
@@ -110,7 +112,7 @@ def syscalls(result: dict) -> list[str]:
 
 
 def allocations(result: dict) -> list[str]:
-    body = [[key, f"{found['allocations']:.4f}", f"{found['reallocations']:.4f}", f"{found['bytes']:.1f}"]
+    body = [[key, words.counted(found["allocations"]), words.counted(found["reallocations"]), words.counted(found["bytes"], 1)]
             for key, found in result.get("allocations", {}).items()]
     head = ["", "allocations", "reallocations", "bytes"]
     return ["**allocations of ours, per message**", "", *table(head, body)] if body else []

@@ -64,10 +64,21 @@ def summary(result: dict) -> dict:
         "others_cpu_max": max(run["others_cpu"] for run in runs),
         "spread_median": statistics.median(spreads.values()),
         "spread_max": spreads[widest], "spread_max_of": widest,
-        "saturated": [f"{key} {name} {why}" for key, found in result["workloads"].items()
-                      for name, target in found["targets"].items() if (why := target["medians"]["saturated"])],
+        "saturated": saturated(result),
         "left_behind": left_behind(result["workloads"]),
     }
+
+
+def saturated(result: dict) -> list[str]:
+    """Where the load client was a bottleneck too, in whatever was measured with it."""
+    medians = {f"{key} {name}": target["medians"] for key, found in result["workloads"].items()
+               for name, target in found["targets"].items()}
+    medians |= {f"latency, {name}": found["medians"] for name, found in result.get("latency", {}).items()}
+    medians |= {f"end to end, {name}": target for name, target in result.get("end_to_end", {}).get("targets", {}).items()}
+    medians |= {f"payload of {int(size):,} B, {name}": target for size, targets in result.get("sweep", {}).items()
+                for name, target in targets.items()}
+    medians |= {f"{shards} shards": median for shards, median in result.get("shards", {}).get("shards", {}).items()}
+    return [f"{name} {why}" for name, median in medians.items() if (why := median.get("saturated"))]
 
 
 def left_behind(workloads: dict) -> list[str]:

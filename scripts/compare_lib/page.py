@@ -10,12 +10,12 @@ from pathlib import Path
 from harness import tools
 
 from . import scaling, words
-from .words import NOTHING, number, part
+from .words import LIFTED, NOTHING, number, part
 from .workloads import OF_THE_FLOOR
 
 PARTS = Path(__file__).resolve().parent / "page"
 # Observable's Plot, and what it stands on.
-BADGES = ("<span class=yes>✓ yes</span>", "<span class=no>✗ no</span>")
+BADGES = ('<span class=yes title="holds">✓</span>', '<span class=no title="does not hold">✗</span>')
 SCRIPTS = ["d3/dist/d3.min.js", "@observablehq/plot/dist/plot.umd.min.js"]
 
 
@@ -63,6 +63,10 @@ def shown(result: dict) -> dict:
 def score(rows: list[dict]) -> str:
     """How many of those that could be judged hold."""
     said = []
+    for row in rows:
+        if row["key"] in ("W2", "W6") and row["ratio"]:
+            what = "publishing" if row["key"] == "W2" else "consuming"
+            said.append(f"<div class=score><b>{part(row['ratio'])}</b>of Java's CPU for {what} 1 KiB</div>")
     for holds, name in (("holds", "limits"), ("aim_holds", "aims")):
         known = [row[holds] for row in rows if row[holds] is not None]
         if known:
@@ -71,10 +75,6 @@ def score(rows: list[dict]) -> str:
     if lifted:
         said.append(f"<div class=score><b>{sum(lifted)}<small> of {len(lifted)}</small></b>that ask for less than {OF_THE_FLOOR} × "
                     f"the relay hold at {OF_THE_FLOOR} × the relay</div>")
-    for row in rows:
-        if row["key"] in ("W2", "W6") and row["ratio"]:
-            what = "publishing" if row["key"] == "W2" else "consuming"
-            said.append(f"<div class=score><b>{part(row['ratio'])}</b>of Java's CPU for {what} 1 KiB</div>")
     return "".join(said)
 
 
@@ -87,12 +87,22 @@ def table(rows: list[dict]) -> str:
         cells = [
             f"<td><b>{html.escape(row['key'])}</b></td><td class=text>{html.escape(row['title'])}<br>"
             f"<small>{html.escape(row['unit'])}</small></td>",
-            f"<td>{number(row['ours'])}</td><td>{number(row['theirs'])}{other}</td><td class=ratio>{part(row['ratio'])}</td>",
-            f"<td>{words.bound(row, 'limit')}</td><td>{words.verdict(row, 'holds', BADGES)}</td>",
-            f"<td>{words.bound(row, 'aim')}</td><td>{words.verdict(row, 'aim_holds', BADGES)}</td><td>{relay}</td>",
+            # Labels stand before the values where the page is too narrow for a head.
+            *[f'<td data-label="{label}">{value}</td>' for label, value in (
+                ("ours", number(row["ours"])), ("theirs", f"{number(row['theirs'])}{other}"),
+                ("ratio", f"<span class=ratio>{part(row['ratio'])}</span>"), ("limit", judged(row, "limit", "holds")),
+                ("aim", judged(row, "aim", "aim_holds")), ("of the relay", relay))],
         ]
         body.append(f"<tr>{''.join(cells)}</tr>")
     return "\n".join(body)
+
+
+def judged(row: dict, bound: str, holds: str) -> str:
+    """A limit or an aim with its judgement, and what the floor makes of it with that one's."""
+    bounds, verdict = words.bound(row, bound), words.verdict(row, holds, BADGES)
+    if verdict == NOTHING:
+        return bounds
+    return LIFTED.join(f"<span class=kept>{said} {badge}</span>" for said, badge in zip(bounds.split(LIFTED), verdict.split(LIFTED)))
 
 
 def counted(result: dict) -> str:
@@ -105,7 +115,7 @@ def counted(result: dict) -> str:
             for key, found in result["syscalls"].items()])
     if "allocations" in result:
         made += small("Allocations of ours, per message", ["", "allocations", "reallocations", "bytes"], [
-            [key, f"{found['allocations']:.4f}", f"{found['reallocations']:.4f}", f"{found['bytes']:.1f}"]
+            [key, words.counted(found["allocations"]), words.counted(found["reallocations"]), words.counted(found["bytes"], 1)]
             for key, found in result["allocations"].items()])
     if "shards" in result:
         made += small("Shards, for each 4 clients × 100 in flight, 1 KiB",

@@ -35,6 +35,17 @@ def spoken(ratio: float) -> str:
     return f"{article} {({2: 'half', 3: 'third', 4: 'quarter', 5: 'fifth'}.get(over) or f'{over}{ending}')}"
 
 
+def counted(each: float, digits: int = 4) -> str:
+    """What is counted per message, of two runs the difference: what others did in them may make it less than nothing."""
+    return f"{max(each, 0.0):,.{digits}f}"
+
+
+def runs_apart(runs: list[dict], name: str) -> str:
+    """Between which values a percentile lay."""
+    told = [run["latency_us"][name] for run in runs]
+    return f"{duration(min(told))} to {duration(max(told))}"
+
+
 # Behind it stands what the floor makes of what was asked.
 LIFTED = " → "
 ABOUT_LIFTED = (f"A →: what was asked is less than {OF_THE_FLOOR} times the relay, which moves the same bytes and looks at none; "

@@ -17,7 +17,7 @@ from harness.tools import NODE, ROOT
 
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from compare_lib import docs, judge, latencies, markdown, page, scaling, words  # noqa: E402
+from compare_lib import docs, judge, latencies, markdown, noise, page, scaling, words  # noqa: E402
 
 pytestmark = pytest.mark.ours_only("it measures services, it is none")
 
@@ -134,7 +134,8 @@ def test_what_asks_for_less_than_the_floor_is_set_to_the_floor_and_stays_visible
     assert "| 1/10 → 1/9.6 | **no** → yes | 1/16 → 1/9.6 | **no** → yes |" in lines[4]
     assert words.ABOUT_LIFTED in lines and words.ABOUT_LIFTED not in markdown.judged({"judged": [below]})
     cells = page.table([above])
-    assert "1/10 → 1/9.6" in cells and f"{page.BADGES[1]} → {page.BADGES[0]}" in cells
+    assert f"1/10 {page.BADGES[1]}</span> → <span class=kept>1/9.6 {page.BADGES[0]}" in cells
+    assert f">1/10 {page.BADGES[1]}</span></td>" in page.table([below]) and '">1/10</td>' in page.table([{**below, "holds": None}])
     scores = page.score([below, between, above])
     assert "0<small> of 3</small></b>limits hold" in scores and "2<small> of 3</small></b>that ask for less" in scores
 
@@ -173,6 +174,26 @@ def test_a_curve_goes_as_far_as_all_runs_do_and_lies_between_their_points():
     # Halfway from 0 % to 90 % on the axis of decades is 68.4 %.
     assert curve[10][0] == pytest.approx(68.377, abs=0.001)
     assert curve[10][1] == pytest.approx((150 + 450) / 2)
+
+
+def test_a_busy_load_client_is_told_of_in_whatever_it_measured():
+    busy, free = {"saturated": "ran all the time"}, {"saturated": None}
+    assert noise.saturated({
+        "workloads": {"W1": {"targets": {"ours": {"medians": busy}, "java": {"medians": free}}}},
+        "latency": {"ours at its half": {"medians": busy}}, "end_to_end": {"targets": {"java": busy, "ours": {}}},
+        "sweep": {"1024": {"relay": busy, "ours": free}}, "shards": {"shards": {"1": free, "2": busy}},
+    }) == [f"{what} ran all the time" for what in (
+        "W1 ours", "latency, ours at its half", "end to end, java", "payload of 1,024 B, relay", "2 shards")]
+
+
+def test_a_percentile_is_told_with_how_far_runs_lay_apart():
+    runs = [{"latency_us": {"p99": us}} for us in (900.0, 159_907.0, 18_055.0)]
+    assert words.runs_apart(runs, "p99") == "900 µs to 159.9 ms"
+
+
+@pytest.mark.parametrize(("each", "text"), [(0.0006, "0.0006"), (-0.0004, "0.0000"), (-0.00001, "0.0000"), (3.0, "3.0000")])
+def test_nothing_is_counted_less_than_never(each, text):
+    assert words.counted(each) == text
 
 
 def test_runs_without_latencies_have_none():

@@ -27,16 +27,18 @@ function card(parent, title, sub, legend, draw) {
 }
 
 function bars(width, rows, { runs = [], limit, format = short }) {
+  // Behind the bar and the dots.
+  const end = (row) => d3.max([row.value, ...runs.filter((run) => run.label === row.label).map((run) => run.value)]);
   return Plot.plot({
-    width, height: 34 + rows.length * 34, marginLeft: 74, marginRight: 64, marginBottom: 8, marginTop: limit ? 18 : 8, style,
+    width, height: 34 + rows.length * 34, marginLeft: 92, marginRight: 64, marginBottom: 8, marginTop: limit ? 18 : 8, style,
     x: { axis: null, domain: [0, d3.max([...rows.map((row) => row.value), ...runs.map((run) => run.value), limit ?? 0])] },
-    y: { label: null, tickSize: 0, domain: rows.map((row) => row.label), padding: 0.25 },
+    y: { label: null, tickSize: 0, domain: rows.map((row) => row.label), padding: 0.25, tickFormat: (label) => label.replace(" before ", "\nbefore ") },
     marks: [
       Plot.barX(rows, { x: "value", y: "label", fill: (row) => colour(row.name), rx2: 3 }),
       Plot.dot(runs, { x: "value", y: "label", r: 2.5, fill: "var(--text)", fillOpacity: 0.45, stroke: "var(--card)", strokeWidth: 0.5 }),
-      Plot.text(rows, { x: "value", y: "label", text: (row) => format(row.value), textAnchor: "start", dx: 7, fontWeight: 600,
-        stroke: "var(--card)", fill: "var(--text)" }),
       limit ? Plot.ruleX([limit], { stroke: "var(--no)", strokeDasharray: "4 3" }) : null,
+      Plot.text(rows, { x: end, y: "label", text: (row) => format(row.value), textAnchor: "start", dx: 7, fontWeight: 600,
+        stroke: "var(--card)", strokeWidth: 5, fill: "var(--text)" }),
       limit ? Plot.text([limit], { x: (value) => value, frameAnchor: "top", dy: -14, text: () => "limit", fill: "var(--no)" }) : null,
     ],
   });
