@@ -317,7 +317,9 @@ def test_a_load_without_latencies_writes_no_log_of_them(tmp_path, kind):
 @pytest.mark.parametrize("words", [
     ["--in-flight", 5], ["--rate", 50, "--one-topic", "--keys", 4, "--payload-bytes", "24-3000"],
     ["--query", "batchingEnabled=true", "--threads", 2],
-], ids=["closed", "open", "batches"])
+    ["--deflate", "--property", "region=eu \"west\"", "--payload-bytes", "100:3,20000:1"],
+    ["--ramp", 0.5, "--rate", 100, "--in-flight", 20, "--query", "compressionType=LZ4", "--query", "receiverQueueSize=10"],
+], ids=["closed", "open", "batches", "deflate", "ramp"])
 def test_every_message_comes_through_end_to_end(address, topic, words):
     told = measured("end-to-end", address, "--topic", topic, "--clients", CLIENTS, *words)
     assert fine(told), told
@@ -326,6 +328,16 @@ def test_every_message_comes_through_end_to_end(address, topic, words):
     assert told["publish"]["wrong"] == 0
     assert 0 < told["publish"]["latency_us"]["count"] <= told["publish"]["total"]
     assert 0 < told["latency_us"]["count"] <= told["total"]
+
+
+@pytest.mark.parametrize("kind", ["producer", "consumer", "reader"])
+def test_idle_clients_of_any_kind_are_held(address, topic, kind):
+    told = measured("idle", address, "--topic", topic, "--clients", 6, "--topics", 2, "--kind", kind)
+    assert told["clients"] == 6 and told["seconds"] >= 0.5
+
+
+def test_what_the_service_refuses_is_said(address):
+    refused("publish", "--address", address, "--topic", "persistent://no-tenant/no-namespace/x", says="is refused: HTTP/1.1 4")
 
 
 def test_what_was_published_is_consumed(address, topic, broker):
