@@ -22,9 +22,12 @@ slotmap::new_key_type! {
     pub(super) struct SegmentKey;
 }
 
-/// Chunks are this large; one message larger than that gets a chunk of its own.
+/// Chunks are this large, ...
 const CHUNK_BYTES: usize = 64 << 10;
-/// So many used-up chunks are watched for becoming free: 4 MiB a shard.
+/// ... or this, where a frame does not fit: payloads of 64 KiB, which are common, are a little more than that. One
+/// message larger still gets a chunk of its own, which is not used again.
+const LARGE_CHUNK_BYTES: usize = 128 << 10;
+/// So many used-up chunks are watched for becoming free: 4 MiB a shard, or 8 where all are large.
 const RETIRED_MAX: usize = 64;
 /// So many of them are looked at when a chunk is needed.
 const RETIRED_TRIES: usize = 4;
@@ -140,7 +143,7 @@ impl Segments {
 
     /// An empty chunk with that much room at least.
     fn chunk(&mut self, len: usize) -> BytesMut {
-        let len = len.max(CHUNK_BYTES);
+        let len = chunk_len(len);
         for _ in 0..RETIRED_TRIES.min(self.retired.len()) {
             let Some(mut chunk) = self.retired.pop_front() else {
                 break;
@@ -169,7 +172,7 @@ pub(super) struct Outbox {
     tail: BytesMut,
     /// The tail's name, once a frame in flight lies in it.
     segment: Option<SegmentKey>,
-    /// How large the tail's chunk was when it was new; one larger than the others is not used again.
+    /// How large the tail's chunk has to be at least; one for a single message is not used again.
     chunk_len: usize,
     /// The runtime knows that there is something to be taken.
     pub(super) is_announced: bool,
@@ -306,7 +309,7 @@ impl Outbox {
             return None;
         }
         let bytes = self.tail.split().freeze();
-        if self.chunk_len > CHUNK_BYTES {
+        if self.chunk_len > LARGE_CHUNK_BYTES {
             self.replace_chunk(BytesMut::new(), 0, segments);
         }
         if let Some(key) = self.segment.take()
@@ -331,15 +334,24 @@ impl Outbox {
             return;
         }
         let chunk = segments.chunk(len);
-        self.replace_chunk(chunk, len.max(CHUNK_BYTES), segments);
+        self.replace_chunk(chunk, chunk_len(len), segments);
     }
 
     fn replace_chunk(&mut self, chunk: BytesMut, len: usize, segments: &mut Segments) {
         let old = std::mem::replace(&mut self.tail, chunk);
-        if self.chunk_len == CHUNK_BYTES {
+        if (CHUNK_BYTES..=LARGE_CHUNK_BYTES).contains(&self.chunk_len) {
             segments.retire(old);
         }
         self.chunk_len = len;
+    }
+}
+
+/// How large a chunk is that has room for `len` bytes.
+fn chunk_len(len: usize) -> usize {
+    match len {
+        ..=CHUNK_BYTES => CHUNK_BYTES,
+        ..=LARGE_CHUNK_BYTES => LARGE_CHUNK_BYTES,
+        _ => len,
     }
 }
 
@@ -432,6 +444,23 @@ mod tests {
         }
         assert!(segments.retired.len() < 8, "{}", segments.retired.len());
         assert!(places.len() < 16, "the same few chunks: {}", places.len());
+    }
+
+    #[test]
+    fn chunks_of_payloads_of_64_kib_are_used_again() {
+        let (mut outbox, mut segments) = (Outbox::default(), Segments::default());
+        let mut in_flight = VecDeque::new();
+        let message = vec![7; CHUNK_BYTES + 100];
+        for _ in 0..1000 {
+            in_flight.push_back(put(&mut outbox, &mut segments, &message));
+            assert!(outbox.take(&mut segments).is_some());
+            if in_flight.len() > 10 {
+                segments.release(in_flight.pop_front().unwrap());
+            }
+        }
+        // None, where they are thrown away; ever more, where others are made.
+        let kept = segments.retired.len();
+        assert!((1..20).contains(&kept), "the same few chunks: {kept}");
     }
 
     #[test]

@@ -201,6 +201,25 @@ fn lent_room_comes_back_with_the_end_of_the_message() {
 }
 
 #[test]
+fn room_for_a_payload_of_64_kib_comes_back() {
+    let text = "x".repeat(64 * 1024 * 4 / 3 + 200);
+    let frame = client_frame(true, Opcode::Text, text.as_bytes());
+    let mut driven = Driven::new();
+    let (mut first, mut rest) = (frame[..65_536].to_vec(), frame[65_536..].to_vec());
+    let (machine, out, inflater) = (&mut driven.machine, &mut driven.out, &mut driven.inflater);
+    let mut texts = 0;
+    for bytes in [&mut first, &mut rest] {
+        let mut input = Input::new(bytes);
+        while let Ok(Some(_)) = machine.next_message(&mut input, out, inflater) {
+            texts += 1;
+        }
+    }
+    assert_eq!(texts, 1);
+    let kept = machine.give_back().capacity();
+    assert!((text.len()..=ROOM_BYTES_MAX).contains(&kept), "{kept}");
+}
+
+#[test]
 fn a_header_alone_does_not_buy_memory() {
     let mut driven = Driven::new();
     driven.feed(b"\x81\xff\0\0\0\0\0\x10\0\0\x37\xfa\x21\x3dx");
