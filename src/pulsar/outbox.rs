@@ -27,7 +27,7 @@ const CHUNK_BYTES: usize = 64 << 10;
 /// ... or this, where a frame does not fit: payloads of 64 KiB, which are common, are a little more than that. One
 /// message larger still gets a chunk of its own, which is not used again.
 const LARGE_CHUNK_BYTES: usize = 128 << 10;
-/// So many used-up chunks are watched for becoming free: 4 MiB a shard, or 8 where all are large.
+/// So many used-up chunks of either size are watched for becoming free: 4 MiB a shard, and 8 of large ones.
 const RETIRED_MAX: usize = 64;
 /// So many of them are looked at when a chunk is needed.
 const RETIRED_TRIES: usize = 4;
@@ -57,8 +57,9 @@ impl FrameRef {
 #[derive(Debug, Default)]
 pub(super) struct Segments {
     segments: SlotMap<SegmentKey, Segment>,
-    /// Empty handles on chunks without room. `retired.len() <= RETIRED_MAX`.
+    /// Empty handles on chunks without room, and on large ones. Each `len() <= RETIRED_MAX`.
     retired: VecDeque<BytesMut>,
+    retired_large: VecDeque<BytesMut>,
     /// Buffers for open batches; of some, all but an empty handle is in flight.
     /// `batch_buffers.len() <= BATCH_BUFFERS_MAX`.
     batch_buffers: VecDeque<BytesMut>,
@@ -144,23 +145,39 @@ impl Segments {
     /// An empty chunk with that much room at least.
     fn chunk(&mut self, len: usize) -> BytesMut {
         let len = chunk_len(len);
-        for _ in 0..RETIRED_TRIES.min(self.retired.len()) {
-            let Some(mut chunk) = self.retired.pop_front() else {
+        let Some(retired) = self.retired(len) else {
+            return BytesMut::with_capacity(len);
+        };
+        for _ in 0..RETIRED_TRIES.min(retired.len()) {
+            let Some(mut chunk) = retired.pop_front() else {
                 break;
             };
             if chunk.try_reclaim(len) {
                 return chunk;
             }
-            self.retired.push_back(chunk);
+            retired.push_back(chunk);
         }
         BytesMut::with_capacity(len)
     }
 
-    fn retire(&mut self, chunk: BytesMut) {
-        if self.retired.len() == RETIRED_MAX {
-            self.retired.pop_front();
+    /// Keeps a chunk of that length for later, unless it was for a single message.
+    fn retire(&mut self, chunk: BytesMut, len: usize) {
+        let Some(retired) = self.retired(len) else {
+            return;
+        };
+        if retired.len() == RETIRED_MAX {
+            retired.pop_front();
         }
-        self.retired.push_back(chunk);
+        retired.push_back(chunk);
+    }
+
+    /// Where chunks of that length are, if any are used again.
+    const fn retired(&mut self, len: usize) -> Option<&mut VecDeque<BytesMut>> {
+        match len {
+            CHUNK_BYTES => Some(&mut self.retired),
+            LARGE_CHUNK_BYTES => Some(&mut self.retired_large),
+            _ => None,
+        }
     }
 }
 
@@ -172,7 +189,7 @@ pub(super) struct Outbox {
     tail: BytesMut,
     /// The tail's name, once a frame in flight lies in it.
     segment: Option<SegmentKey>,
-    /// How large the tail's chunk has to be at least; one for a single message is not used again.
+    /// How large the tail's chunk was when it was new; 0 if there is none.
     chunk_len: usize,
     /// The runtime knows that there is something to be taken.
     pub(super) is_announced: bool,
@@ -339,19 +356,17 @@ impl Outbox {
 
     fn replace_chunk(&mut self, chunk: BytesMut, len: usize, segments: &mut Segments) {
         let old = std::mem::replace(&mut self.tail, chunk);
-        if (CHUNK_BYTES..=LARGE_CHUNK_BYTES).contains(&self.chunk_len) {
-            segments.retire(old);
-        }
+        segments.retire(old, self.chunk_len);
         self.chunk_len = len;
     }
 }
 
 /// How large a chunk is that has room for `len` bytes.
 fn chunk_len(len: usize) -> usize {
-    match len {
-        ..=CHUNK_BYTES => CHUNK_BYTES,
-        ..=LARGE_CHUNK_BYTES => LARGE_CHUNK_BYTES,
-        _ => len,
+    if len <= CHUNK_BYTES {
+        CHUNK_BYTES
+    } else {
+        len.max(LARGE_CHUNK_BYTES)
     }
 }
 
@@ -459,7 +474,7 @@ mod tests {
             }
         }
         // None, where they are thrown away; ever more, where others are made.
-        let kept = segments.retired.len();
+        let kept = segments.retired_large.len();
         assert!((1..20).contains(&kept), "the same few chunks: {kept}");
     }
 
