@@ -8,6 +8,7 @@ use crate::{
     schedule::approximate,
     slot::Told,
     tally::{Latencies, Tally, Times},
+    text::duration,
 };
 
 /// A thread that ran, or waited to, for a larger share of the time is a bottleneck.
@@ -110,8 +111,8 @@ impl Result {
         let much = of.is_none_or(|of| late > of / LATE_SHARE);
         (late > LATE_NS || (late > SLIGHTLY_LATE_NS && much)).then(|| {
             format!(
-                "one of a hundred publishes left the load client {} µs or more after it was due",
-                late / 1000
+                "one of a hundred publishes left the load client {} or more after it was due",
+                duration(late)
             )
         })
     }
