@@ -20,12 +20,23 @@ use super::{
     split::WriteHalf,
 };
 
-/// More than that many do not wait for a socket: what a burst needed ends with it.
-const FREE_MAX: usize = 256;
+/// So many may wait for a socket that none comes for.
+const SPARE_MAX: usize = 256;
+/// When so many were given back, and each a few times, it is seen for how many no socket came.
+const PERIOD: usize = 4096;
+const TIMES: usize = 4;
 
-/// Tasks that write for one kind of socket of a core. As many are made as are needed at a time.
+/// Tasks that write for one kind of socket of a core. As many are made as are needed at a time, and stay as long as
+/// they are: what a burst needed ends when others were busy for a while.
 pub(super) struct Writers<L: Leg> {
     free: RefCell<Vec<Rc<Writer<L>>>>,
+    /// Those that are free or lent.
+    all: Cell<usize>,
+    /// The fewest that were free in this period, in which so many were given back.
+    fewest_free: Cell<usize>,
+    age: Cell<usize>,
+    /// So many are to end.
+    surplus: Cell<usize>,
 }
 
 /// A task that writes, for one socket after the other.
@@ -39,33 +50,51 @@ impl<L: Leg> Writers<L> {
     pub(super) fn new() -> Self {
         Self {
             free: RefCell::default(),
+            all: Cell::new(0),
+            fewest_free: Cell::new(0),
+            age: Cell::new(0),
+            surplus: Cell::new(0),
         }
     }
 
     /// Somebody writes for this socket until it rests or ends.
     pub(super) fn lend(&self, socket: Rc<Socket<L>>) {
         // The last one that became free is the one most likely in the cache.
-        let free = self.free.borrow_mut().pop();
-        let writer = free.unwrap_or_else(|| {
-            let writer = Rc::new(Writer {
-                socket: Cell::new(None),
-                wake: Notify::default(),
-            });
+        let (writer, is_new) = self.take();
+        if is_new {
             monoio::spawn(run(writer.clone()));
-            writer
-        });
+        }
         writer.socket.set(Some(socket));
         writer.notify();
+    }
+
+    /// One that is free, or a new one.
+    fn take(&self) -> (Rc<Writer<L>>, bool) {
+        let mut free = self.free.borrow_mut();
+        let writer = free.pop();
+        self.fewest_free.set(self.fewest_free.get().min(free.len()));
+        let is_new = writer.is_none();
+        self.all.set(self.all.get() + usize::from(is_new));
+        (writer.unwrap_or_else(|| Rc::new(Writer::new())), is_new)
     }
 
     /// Whether it is to wait for another socket.
     fn take_back(&self, writer: &Rc<Writer<L>>) -> bool {
         let mut free = self.free.borrow_mut();
-        let is_wanted = free.len() < FREE_MAX;
-        if is_wanted {
-            free.push(writer.clone());
+        self.age.set(self.age.get() + 1);
+        if self.age.get() >= PERIOD.max(TIMES * self.all.get()) {
+            self.surplus
+                .set(self.fewest_free.get().saturating_sub(SPARE_MAX));
+            self.fewest_free.set(free.len());
+            self.age.set(0);
         }
-        is_wanted
+        if let Some(surplus) = self.surplus.get().checked_sub(1) {
+            self.surplus.set(surplus);
+            self.all.set(self.all.get() - 1);
+            return false;
+        }
+        free.push(writer.clone());
+        true
     }
 }
 
@@ -83,6 +112,13 @@ async fn run<L: Leg>(writer: Rc<Writer<L>>) {
 }
 
 impl<L: Leg> Writer<L> {
+    fn new() -> Self {
+        Self {
+            socket: Cell::new(None),
+            wake: Notify::default(),
+        }
+    }
+
     /// The socket that it writes for is to be looked at.
     pub(super) fn notify(&self) {
         self.wake.notify();
@@ -204,17 +240,32 @@ mod tests {
     use super::*;
     use crate::shard::SessionKey;
 
+    /// So many sockets write at a time; tells how many writers were made for them.
+    fn write_at_once(writers: &Writers<SessionKey>, sockets: usize) -> usize {
+        let lent: Vec<_> = (0..sockets).map(|_| writers.take()).collect();
+        for (writer, _) in &lent {
+            writers.take_back(writer);
+        }
+        lent.iter().filter(|(_, is_new)| *is_new).count()
+    }
+
     #[test]
-    fn what_a_burst_needed_ends_with_it() {
-        let writers = Writers::<SessionKey>::new();
-        let waiting = || {
-            let writer = Rc::new(Writer {
-                socket: Cell::new(None),
-                wake: Notify::default(),
-            });
-            writers.take_back(&writer)
-        };
-        let kept = (0..2 * FREE_MAX).filter(|_| waiting()).count();
-        assert_eq!((kept, writers.free.borrow().len()), (FREE_MAX, FREE_MAX));
+    fn as_many_stay_as_write_at_a_time() {
+        let writers = Writers::new();
+        assert_eq!(write_at_once(&writers, 3 * PERIOD), 3 * PERIOD);
+        for _ in 0..10 {
+            assert_eq!(write_at_once(&writers, 3 * PERIOD), 0);
+        }
+    }
+
+    #[test]
+    fn what_a_burst_needed_ends_when_others_were_busy_for_a_while() {
+        let writers = Writers::new();
+        write_at_once(&writers, 3 * PERIOD);
+        for _ in 0..5 * TIMES * 3 * PERIOD {
+            assert_eq!(write_at_once(&writers, 1), 0);
+        }
+        assert!(writers.free.borrow().len() <= SPARE_MAX + 1);
+        assert_eq!(write_at_once(&writers, SPARE_MAX), 0);
     }
 }
