@@ -298,6 +298,10 @@ pub fn seeds() -> Vec<Vec<u8>> {
         highest_sequence_id: Some(u64::MAX),
     };
     let alone = wire::SendReceipt {
+        message_id: Some(MessageIdData {
+            partition: None,
+            ..id.clone()
+        }),
         highest_sequence_id: None,
         ..receipt.clone()
     };
