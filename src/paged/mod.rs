@@ -76,13 +76,13 @@ mod tests {
     #[test]
     fn a_stack_over_many_pages() {
         let mut paged = Paged::new();
-        let many = 5 * Paged::<u64>::PAGE_LEN as u64 + 1;
+        let many = 5 * Paged::<usize>::PAGE_LEN + 1;
         for round in 0..2 {
             for number in 0..many {
                 paged.push(number);
-                assert_eq!(paged.get(number as usize), Some(&number));
+                assert_eq!(paged.get(number), Some(&number));
             }
-            assert_eq!((paged.len() as u64, paged.get(many as usize)), (many, None));
+            assert_eq!((paged.len(), paged.get(many)), (many, None));
             *paged.get_mut(3).unwrap() += round;
             for number in (0..many).rev() {
                 let round = if number == 3 { round } else { 0 };

@@ -6,8 +6,10 @@ use bytes::Bytes;
 use monoio::buf::IoBuf;
 
 use super::{buffers::Buffers, core::Core, socket::Socket, writers::Writers};
-use crate::paged::Beside;
-use crate::shard::{ConnectionKey, Now, SessionKey, Shard};
+use crate::{
+    paged::Beside,
+    shard::{ConnectionKey, Now, SessionKey, Shard},
+};
 
 /// Sockets by the shard's key.
 pub(super) type Sockets<L> = RefCell<Beside<L, Rc<Socket<L>>>>;

@@ -69,11 +69,8 @@ pub(super) enum State {
 
 /// What it is.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "most halves are producers, and each publish looks into one"
-)]
 pub(super) enum Role {
+    /// Not boxed: most halves are producers, and each publish looks into one.
     Producer(Producer),
     Consumer(Box<Consuming>),
     Group(Box<Group>),
