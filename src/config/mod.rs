@@ -14,6 +14,7 @@ pub mod cpu_list;
 mod documentation;
 mod encryption;
 mod keys;
+pub mod open_files;
 mod properties;
 mod report;
 mod secret;

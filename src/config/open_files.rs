@@ -14,37 +14,38 @@ const REFUSED_MAX: usize = 1024;
 
 /// How many clients there may be at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Room {
-    pub(super) admitted: usize,
+pub struct Room {
+    /// Those that are served.
+    pub admitted: usize,
     /// Beyond those, who wait for their refusal. Who comes then is closed without a word.
-    pub(super) refused: usize,
+    pub refused: usize,
 }
 
 impl Room {
-    /// The room under the limit of open files, of which `wanted` clients are to be admitted; 0 is as many as fit.
-    pub(super) fn find(shards: usize, wanted: usize) -> Self {
-        let files = rlimit::Resource::NOFILE
-            .get()
-            .map_or(u64::MAX, |(soft, _)| soft);
-        let room = Self::under(usize::try_from(files).unwrap_or(usize::MAX), shards, wanted);
-        if room.admitted < wanted {
-            tracing::warn!(
-                open_files = files,
-                clients = room.admitted,
-                "the limit of open files leaves room for fewer clients than maxHttpServerConnections",
-            );
-        }
-        room
-    }
-
-    fn under(files: usize, shards: usize, wanted: usize) -> Self {
-        let kept = OF_PROCESS.saturating_add(OF_SHARD.saturating_mul(shards));
-        let left = files - kept.min(files / 2);
+    /// The room under a limit of open files, of which `wanted` clients are to be admitted; 0 is as many as fit.
+    #[must_use]
+    pub fn under(files: usize, shards: usize, wanted: usize) -> Self {
+        let left = files - kept(shards).min(files / 2);
         let refused = (left / REFUSED_SHARE).clamp(REFUSED_MIN, REFUSED_MAX);
         let fit = left.saturating_sub(refused).max(1);
         let admitted = if wanted == 0 { fit } else { wanted.min(fit) };
         Self { admitted, refused }
     }
+}
+
+/// The limit of open files under which so many clients are admitted.
+#[must_use]
+pub fn needed(shards: usize, clients: usize) -> usize {
+    let refused = (clients / (REFUSED_SHARE - 1) + 1).clamp(REFUSED_MIN, REFUSED_MAX);
+    let kept = kept(shards);
+    // At most half of all files is kept.
+    let left = clients.saturating_add(refused).max(kept);
+    left.saturating_add(kept)
+}
+
+/// Descriptors that no client gets.
+const fn kept(shards: usize) -> usize {
+    OF_PROCESS.saturating_add(OF_SHARD.saturating_mul(shards))
 }
 
 #[cfg(test)]
@@ -67,5 +68,17 @@ mod tests {
         assert_eq!(Room::under(256, 1, 0), room(176, 16));
         assert_eq!(Room::under(256, 1, 2048), room(176, 16));
         assert_eq!(Room::under(1_048_576, 1, 2048), room(2048, 1024));
+    }
+
+    #[test]
+    fn what_is_needed_is_enough_for_all_who_are_to_be_admitted() {
+        for shards in [1, 2, 4, 16, 1000] {
+            for clients in (1..3000).chain([8400, 20_000, 50_000, 100_000, 1_000_000]) {
+                let needed = needed(shards, clients);
+                assert_eq!(Room::under(needed, shards, clients).admitted, clients);
+                assert!(needed <= 2 * (32 * shards + 32) + clients + clients / 100 + 20);
+            }
+        }
+        assert_eq!(needed(1, usize::MAX), usize::MAX);
     }
 }

@@ -5,6 +5,7 @@ use super::{
     finding::{Finding, Topic},
     root::Unread,
 };
+use crate::config::open_files;
 
 const NOFILE: Topic = Topic {
     group: "open files",
@@ -22,10 +23,6 @@ const FILE_MAX: Topic = Topic {
     name: "of the machine",
     why: "Beyond fs.file-max accepting fails for all processes without CAP_SYS_ADMIN.",
 };
-/// What a shard opens beside its clients: ring, wake-up, listeners, and its broker connections.
-const DESCRIPTORS_OF_SHARD: u64 = 64;
-/// What the process opens beside its shards: log, signals, lookups, configuration.
-const DESCRIPTORS_OF_PROCESS: u64 = 64;
 /// What is plenty where maxHttpServerConnections sets no limit.
 const PLENTY: u64 = 1_048_576;
 
@@ -53,11 +50,9 @@ pub(super) fn limit(view: &View<'_>, name: &str) -> Result<(u64, u64), Unread> {
 
 /// Descriptors that the configuration can ask for, and whether it sets a limit at all.
 fn needed(view: &View<'_>) -> (u64, bool) {
-    let clients = view.plan.config.connections_max as u64;
-    let beside = DESCRIPTORS_OF_PROCESS + DESCRIPTORS_OF_SHARD * view.shards() as u64;
-    match clients {
+    match view.plan.config.connections_max {
         0 => (PLENTY, false),
-        clients => (clients.saturating_add(beside), true),
+        clients => (open_files::needed(view.shards(), clients) as u64, true),
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use super::descriptors::Room;
+use crate::config::open_files::Room;
 
 /// The clients of all shards. Clones share their counts.
 #[derive(Clone)]
@@ -45,6 +45,22 @@ pub(super) struct Place {
     counts: Arc<Counts>,
     /// `None`: among the refused.
     shard: Option<usize>,
+}
+
+/// The room that this process's limit of open files leaves, of which `wanted` clients are to be admitted; 0 is as many as fit.
+pub(super) fn room(shards: usize, wanted: usize) -> Room {
+    let files = rlimit::Resource::NOFILE
+        .get()
+        .map_or(u64::MAX, |(soft, _)| soft);
+    let room = Room::under(usize::try_from(files).unwrap_or(usize::MAX), shards, wanted);
+    if room.admitted < wanted {
+        tracing::warn!(
+            open_files = files,
+            clients = room.admitted,
+            "the limit of open files leaves room for fewer clients than maxHttpServerConnections",
+        );
+    }
+    room
 }
 
 impl Balance {

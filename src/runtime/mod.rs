@@ -14,7 +14,6 @@ mod buffers;
 mod clock;
 mod core;
 mod cpus;
-mod descriptors;
 mod error;
 mod inbox;
 mod leg;
@@ -43,9 +42,8 @@ pub use cpus::layout;
 pub use error::StartError;
 
 use self::{
-    balance::Balance,
+    balance::{Balance, room},
     clock::Clock,
-    descriptors::Room,
     inbox::{Order, OrderSender, inbox},
     thread::Seat,
 };
@@ -153,10 +151,7 @@ impl Running {
         let budgets = Budgets::new(&config);
         let (event_sender, events) = unbounded();
 
-        let balance = Balance::new(
-            layout.len(),
-            Room::find(layout.len(), config.connections_max),
-        );
+        let balance = Balance::new(layout.len(), room(layout.len(), config.connections_max));
         let (senders, inboxes): (Vec<_>, Vec<_>) = layout.iter().map(|_| inbox()).unzip();
         let shards: Arc<[OrderSender]> = senders.into();
         for ((index, cpu), inbox) in layout.into_iter().enumerate().zip(inboxes) {

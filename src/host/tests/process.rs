@@ -70,9 +70,9 @@ fn locked_memory() {
 #[test]
 fn open_files() {
     let hard = |limit: &str| Machine::good().changed("proc/self/limits", "1048576", limit);
-    // 2048 clients, 64 for the process, 64 for each of four shards.
-    hard("2368").says("of the process", Fine, "2368 may be needed");
-    hard("2367").says("of the process", Problem, "LimitNOFILE=1048576");
+    // 2048 clients, 17 who wait for their refusal, 32 for the process, 32 for each of four shards.
+    hard("2225").says("of the process", Fine, "2225 may be needed");
+    hard("2224").says("of the process", Problem, "LimitNOFILE=1048576");
     let endless = hard("65536").told(|config| config.connections_max = 0);
     endless.says("of the process", Advice, "sets no limit");
     hard("unlimited").says("of the process", Fine, "");
