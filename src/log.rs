@@ -5,7 +5,7 @@
 //! number is told behind the next one that can.
 
 use std::{
-    cell::Cell,
+    cell::RefCell,
     io::{self, Write},
     sync::{
         Arc,
@@ -38,8 +38,8 @@ enum Entry {
 }
 
 thread_local! {
-    /// Lines of the thread that writes the log don't wait for it.
-    static WRITES_LOG: Cell<bool> = const { Cell::new(false) };
+    /// Of the thread that writes the log, whose own lines don't wait for it.
+    static OUTPUT: RefCell<Option<Output>> = const { RefCell::new(None) };
 }
 
 impl Log {
@@ -50,12 +50,11 @@ impl Log {
         std::thread::Builder::new()
             .name("log".to_owned())
             .spawn(move || {
-                WRITES_LOG.set(true);
-                let mut output = Output::new(io::stderr());
+                OUTPUT.set(Some(Output::new(Box::new(io::stderr()))));
                 for entry in &waiting {
-                    write_out(&mut output, entry);
+                    write_out(entry);
                     if waiting.is_empty() {
-                        write_out(&mut output, Entry::Lost(lost.swap(0, Ordering::Relaxed)));
+                        write_out(Entry::Lost(lost.swap(0, Ordering::Relaxed)));
                     }
                 }
             })?;
@@ -94,10 +93,12 @@ impl Log {
 impl Write for Log {
     /// Takes one line, or counts it as lost.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if WRITES_LOG.get() {
-            return io::stderr().write(line);
-        }
-        if !self.append(line) {
+        let is_written = with_output(|output| {
+            // Told behind a line that is not about that itself.
+            output.failed += output.write(line).unwrap_or(0);
+        })
+        .is_some();
+        if !is_written && !self.append(line) {
             self.lost.fetch_add(1, Ordering::Relaxed);
             LOG_LINES_LOST.fetch_add(1, Ordering::Relaxed);
         }
@@ -110,16 +111,16 @@ impl Write for Log {
 }
 
 /// Where lines end up, and which of them did not.
-struct Output<W> {
-    to: W,
+struct Output {
+    to: Box<dyn Write>,
     /// Lines that could not be written since the last one that could.
     failed: u64,
     /// The last one was written in part.
     is_cut: bool,
 }
 
-impl<W: Write> Output<W> {
-    const fn new(to: W) -> Self {
+impl Output {
+    fn new(to: Box<dyn Write>) -> Self {
         Self {
             to,
             failed: 0,
@@ -155,23 +156,44 @@ impl<W: Write> Output<W> {
     }
 }
 
-fn write_out(output: &mut Output<io::Stderr>, entry: Entry) {
+fn write_out(entry: Entry) {
     match entry {
         Entry::Line(line) => {
-            if let Some(lines) = output.write(&line) {
-                tracing::warn!(lines, "log lines were lost: they could not be written");
+            if let Some(lines) = with_output(|output| output.write(&line)).flatten() {
+                tell(lines, || {
+                    tracing::warn!(lines, "log lines were lost: they could not be written");
+                });
             }
         }
         Entry::Lost(0) => {}
-        Entry::Lost(lines) => tracing::warn!(lines, "log lines were lost: nobody read them"),
+        Entry::Lost(lines) => tell(lines, || {
+            tracing::warn!(lines, "log lines were lost: nobody read them");
+        }),
         Entry::Flush(done) => {
             let _ = done.send(());
         }
     }
 }
 
+/// Tells of lines that were lost, now or behind the next line that can be written.
+fn tell(lines: u64, line: impl FnOnce()) {
+    let failed = || with_output(|output| output.failed);
+    let before = failed();
+    line();
+    if failed() > before {
+        with_output(|output| output.failed += lines);
+    }
+}
+
+/// For the thread that writes the log.
+fn with_output<T>(then: impl FnOnce(&mut Output) -> T) -> Option<T> {
+    OUTPUT.with_borrow_mut(|output| output.as_mut().map(then))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::{cell::Cell, rc::Rc};
+
     use super::*;
 
     fn said(waiting: &Receiver<Entry>) -> Vec<String> {
@@ -196,19 +218,26 @@ mod tests {
     }
 
     /// A disk with room for so many bytes.
+    #[derive(Clone, Default)]
     struct Disk {
-        room: usize,
-        bytes: Vec<u8>,
+        room: Rc<Cell<usize>>,
+        bytes: Rc<RefCell<Vec<u8>>>,
+    }
+
+    impl Disk {
+        fn text(&self) -> String {
+            String::from_utf8(self.bytes.borrow().clone()).unwrap()
+        }
     }
 
     impl Write for Disk {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let written = bytes.len().min(self.room);
+            let written = bytes.len().min(self.room.get());
             if written == 0 {
                 return Err(io::ErrorKind::StorageFull.into());
             }
-            self.room -= written;
-            self.bytes.extend_from_slice(&bytes[..written]);
+            self.room.set(self.room.get() - written);
+            self.bytes.borrow_mut().extend_from_slice(&bytes[..written]);
             Ok(written)
         }
 
@@ -219,17 +248,55 @@ mod tests {
 
     #[test]
     fn lines_that_a_full_disk_does_not_take_are_counted_and_cut_off() {
-        let bytes = Vec::new();
-        let mut output = Output::new(Disk { room: 6, bytes });
+        let disk = Disk::default();
+        let mut output = Output::new(Box::new(disk.clone()));
         let lost = LOG_LINES_LOST.load(Ordering::Relaxed);
+        disk.room.set(6);
         for line in ["one\n", "two\n", "three\n"] {
             assert_eq!(output.write(line.as_bytes()), None);
         }
-        output.to.room = 100;
+        disk.room.set(100);
         assert_eq!(output.write(b"four\n"), Some(2));
         assert_eq!(output.write(b"five\n"), None);
-        assert_eq!(output.to.bytes, b"one\ntw\nfour\nfive\n");
+        assert_eq!(disk.text(), "one\ntw\nfour\nfive\n");
         assert!(LOG_LINES_LOST.load(Ordering::Relaxed) >= lost + 2);
+    }
+
+    #[test]
+    fn what_could_not_be_told_of_lost_lines_is_told_later() {
+        let disk = Disk::default();
+        OUTPUT.set(Some(Output::new(Box::new(disk.clone()))));
+        let (log, _waiting) = Log::new(1);
+        let told = tracing_subscriber::fmt()
+            .without_time()
+            .with_ansi(false)
+            .with_target(false)
+            .with_writer(move || log.clone())
+            .finish();
+        tracing::subscriber::with_default(told, || {
+            write_out(Entry::Line(b"one\n".to_vec()));
+            // What is told of it is cut, and so is what is told of those that nobody read.
+            disk.room.set(8);
+            write_out(Entry::Line(b"two\n".to_vec()));
+            disk.room.set(2);
+            write_out(Entry::Lost(30));
+            disk.room.set(1000);
+            write_out(Entry::Lost(5));
+            write_out(Entry::Line(b"three\n".to_vec()));
+        });
+        let text = disk.text();
+        let lines: Vec<_> = text.lines().map(str::trim).collect();
+        let [two, cut, other_cut, unread, three, unwritten] = lines[..] else {
+            panic!("{text}");
+        };
+        assert_eq!((two, three), ("two", "three"));
+        assert!("WARN log lines were lost".starts_with(cut) && other_cut.len() < 2);
+        assert!(unread.ends_with("nobody read them lines=5"), "{text}");
+        // The first one, thirty that nobody read, and two lines that told of lost ones.
+        assert!(
+            unwritten.ends_with("could not be written lines=33"),
+            "{text}"
+        );
     }
 
     #[test]
