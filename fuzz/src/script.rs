@@ -26,9 +26,14 @@ impl<'a> Script<'a> {
         self.0.arbitrary().unwrap_or_default()
     }
 
-    /// `0..n`, where `n` is no more than 256.
+    /// `0..n`, where `n` is no more than 256; 0 where that is nothing.
     pub(crate) fn below(&mut self, n: usize) -> usize {
-        usize::from(self.byte()) % n
+        usize::from(self.byte()) % n.max(1)
+    }
+
+    /// One of these, if there are any.
+    pub(crate) fn any<'t, T>(&mut self, items: &'t [T]) -> Option<&'t T> {
+        items.get(self.below(items.len()))
     }
 
     pub(crate) fn pick<T: Clone>(&mut self, items: &[T]) -> T {
