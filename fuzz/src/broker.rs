@@ -16,7 +16,7 @@ use pulsar_ws_fast::{
 
 use crate::{
     proto::{BaseCommand, Deliver, MessageIdData},
-    script::{Script, repeated},
+    script::{Script, flip, repeated},
     wire::{self, Body, Style},
 };
 
@@ -204,10 +204,7 @@ fn compressed(mut script: Script<'_>) {
         );
     }
     for (at, change) in changes {
-        let at = usize::from(at) % bytes.len().max(1);
-        if let Some(byte) = bytes.get_mut(at) {
-            *byte ^= change;
-        }
+        flip(&mut bytes, at, change);
     }
     judge(codec, &bytes, size, &mut scratch);
 }

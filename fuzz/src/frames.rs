@@ -1,12 +1,14 @@
 //! WebSocket frames of a client: the same whatever the pieces they come in, and what was put into them comes out.
 
-use flate2::{Compress, Compression, FlushCompress};
 use pulsar_ws_fast::ws::{
     Incoming, Inflater, Input, Limits, ROOM_BYTES_MAX, WebSocket,
-    frame::{Header, Opcode, close_code},
+    frame::{Opcode, close_code},
 };
 
-use crate::script::{Chance, Script, pieces, repeated};
+use crate::{
+    script::{Chance, Script, pieces, repeated},
+    ws::{self, compressed, put},
+};
 
 /// What a WebSocket told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,8 +38,8 @@ pub fn run(data: &[u8]) {
         0 | 1 => {
             read_both_ways(setting, script.rest(), chance);
         }
-        2 => messages(setting, &mut script, chance),
-        _ => text(setting, &mut script, chance),
+        2 => messages(setting.without_end(), &mut script, chance),
+        _ => text(setting.without_end(), &mut script, chance),
     }
 }
 
@@ -47,6 +49,16 @@ struct Setting {
     deflate: bool,
     /// We close after so many messages.
     closes_at: Option<usize>,
+}
+
+impl Setting {
+    /// We never close.
+    fn without_end(self) -> Self {
+        Self {
+            closes_at: None,
+            ..self
+        }
+    }
 }
 
 /// All that is told and answered, however the bytes are cut.
@@ -131,19 +143,14 @@ fn bound(setting: Setting) -> usize {
 fn check_answers(mut out: &[u8], asked: usize) {
     assert!(out.len() <= asked + 2 * 127);
     while !out.is_empty() {
-        let (header, len) = Header::decode(out).expect("a header").expect("a whole one");
-        assert!(header.opcode.is_control() && header.mask.is_none());
-        let payload_bytes = usize::try_from(header.payload_bytes).expect("short");
-        out = out[len..].get(payload_bytes..).expect("all of it");
+        let (header, _, rest) = ws::take(out).expect("a whole one");
+        assert!(header.opcode.is_control());
+        out = rest;
     }
 }
 
 /// Messages cut into fragments, with control frames between.
 fn messages(setting: Setting, script: &mut Script<'_>, mut chance: Chance) {
-    let setting = Setting {
-        closes_at: None,
-        ..setting
-    };
     let (mut bytes, mut expected, mut pongs) = (Vec::new(), Vec::new(), 0);
     while !script.is_over() && bytes.len() < 1 << 18 {
         let opcode = script.pick(&[
@@ -192,7 +199,7 @@ fn messages(setting: Setting, script: &mut Script<'_>, mut chance: Chance) {
             _ => Told::Binary,
         });
         let payload = if is_compressed {
-            compressed(&content)
+            compressed(&content, 1)
         } else {
             content
         };
@@ -233,49 +240,15 @@ fn messages(setting: Setting, script: &mut Script<'_>, mut chance: Chance) {
     let (told, out) = read_both_ways(setting, &bytes, chance);
     assert!(told == expected, "what was sent is told");
     let mut rest = &out[..];
-    while let Ok(Some((header, len))) = Header::decode(rest) {
+    while let Some((header, _, behind)) = ws::take(rest) {
         pongs -= i32::from(header.opcode == Opcode::Pong);
-        rest = &rest[len + header.payload_bytes as usize..];
+        rest = behind;
     }
     assert_eq!(pongs, 0, "each ping is answered");
 }
 
-fn put(
-    bytes: &mut Vec<u8>,
-    opcode: Opcode,
-    fin: bool,
-    compressed: bool,
-    payload: &[u8],
-    chance: &mut Chance,
-) {
-    let key = chance.number().to_le_bytes();
-    let mask = [key[0], key[1], key[2], key[3]];
-    Header {
-        fin,
-        opcode,
-        compressed,
-        mask: Some(mask),
-        payload_bytes: payload.len() as u64,
-    }
-    .encode(bytes);
-    bytes.extend(payload.iter().zip(mask.iter().cycle()).map(|(a, b)| a ^ b));
-}
-
-fn compressed(content: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(content.len() * 9 / 8 + 100);
-    Compress::new(Compression::new(1), false)
-        .compress_vec(content, &mut bytes, FlushCompress::Sync)
-        .expect("compresses");
-    bytes.truncate(bytes.len() - 4);
-    bytes
-}
-
 /// One text of any bytes, in fragments: taken just if it is UTF-8.
 fn text(setting: Setting, script: &mut Script<'_>, mut chance: Chance) {
-    let setting = Setting {
-        closes_at: None,
-        ..setting
-    };
     let content = repeated(script);
     if content.len() > setting.limits.text_bytes_max {
         return;
@@ -335,7 +308,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         Opcode::Text,
         true,
         true,
-        &compressed(b"Hello, Hello"),
+        &compressed(b"Hello, Hello", 1),
         &mut chance,
     );
     seeds.push(bytes);

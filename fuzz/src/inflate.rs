@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 
-use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 use pulsar_ws_fast::{
     codec::inflate::Shortcut,
     ws::{
@@ -11,7 +10,10 @@ use pulsar_ws_fast::{
     },
 };
 
-use crate::script::{Chance, Script};
+use crate::{
+    script::{BEFORE, Chance, Script, behind, flip},
+    ws::{compressed, decompressed, take},
+};
 
 /// Nothing here becomes longer.
 const LONG: usize = 1 << 17;
@@ -35,40 +37,16 @@ pub fn run(data: &[u8]) {
             let text = script.rest().repeat(times + 1);
             let text = &text[..text.len().min(LONG / 2)];
             let mut compressed = compressed(text, level);
-            assert_eq!(by_zlib(&compressed).as_deref(), Some(text));
+            assert_eq!(decompressed(&compressed, LONG).as_deref(), Some(text));
             judge(&compressed, room);
             judge(&compressed, text.len());
             for (at, change) in changes.into_iter().take(usize::from(kind >> 2 & 3)) {
-                let at = usize::from(at) % compressed.len().max(1);
-                if let Some(byte) = compressed.get_mut(at) {
-                    *byte ^= change;
-                }
+                flip(&mut compressed, at, change);
             }
             judge(&compressed, room);
             deflated(text);
         }
     }
-}
-
-/// What zlib makes of `text`, without the end of its flush.
-fn compressed(text: &[u8], level: u32) -> Vec<u8> {
-    let mut stream = Compress::new(Compression::new(level), false);
-    let mut bytes = Vec::with_capacity(text.len() * 9 / 8 + 100);
-    stream
-        .compress_vec(text, &mut bytes, FlushCompress::Sync)
-        .expect("compresses");
-    bytes.truncate(bytes.len() - 4);
-    bytes
-}
-
-/// What zlib makes of a message; `None` if it is not whole, or too long.
-fn by_zlib(compressed: &[u8]) -> Option<Vec<u8>> {
-    let bytes = [compressed, &[0x00, 0x00, 0xFF, 0xFF, 0x03, 0x00]].concat();
-    let mut stream = Decompress::new(false);
-    let mut text = Vec::with_capacity(LONG);
-    let status = stream.decompress_vec(&bytes, &mut text, FlushDecompress::Finish);
-    let ended = matches!(status, Ok(Status::StreamEnd));
-    (ended && stream.total_in() == bytes.len() as u64).then_some(text)
 }
 
 thread_local! {
@@ -79,7 +57,7 @@ thread_local! {
 
 fn judge(compressed: &[u8], room: usize) {
     let room = room.min(LONG);
-    let judged = by_zlib(compressed);
+    let judged = decompressed(compressed, LONG);
     let mut fresh = Shortcut::new();
     let by = |inflate: &mut dyn FnMut(&mut [u8]) -> Option<usize>| {
         let mut out = vec![0xAA; room];
@@ -147,19 +125,14 @@ fn by_websocket(compressed: &[u8], text_bytes_max: usize, judged: Option<&[u8]>)
 
 /// What we compress for a client is what it gets.
 fn deflated(text: &[u8]) {
-    let mut out = b"before".to_vec();
+    let mut out = BEFORE.to_vec();
     let mark = frame::begin_text(&mut out, text.len());
     out.extend_from_slice(text);
     Deflater::new(1).finish(&mut out, mark, Some(15));
-    let behind = out.strip_prefix(b"before").expect("what was there stays");
-    let (header, len) = Header::decode_with(behind, true)
-        .expect("a header")
-        .expect("a whole one");
-    let payload = &behind[len..];
-    assert_eq!(header.payload_bytes, payload.len() as u64);
-    assert!(payload.len() <= text.len());
+    let (header, payload, rest) = take(behind(&out)).expect("a whole frame");
+    assert!(rest.is_empty() && payload.len() <= text.len());
     if header.compressed {
-        assert!(by_zlib(payload).as_deref() == Some(text));
+        assert!(decompressed(payload, LONG).as_deref() == Some(text));
     } else {
         assert!(payload == text);
     }

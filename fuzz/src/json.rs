@@ -11,7 +11,7 @@ use pulsar_ws_fast::{
 };
 use serde_json::{Map, Value};
 
-use crate::script::{Chance, Script};
+use crate::script::{BEFORE, Chance, Script, behind};
 
 /// What a message means. Errors of JSON itself tell a place, which depends on the spelling.
 #[derive(Debug, PartialEq)]
@@ -84,11 +84,9 @@ fn read(endpoint: EndpointKind, is_sealed: bool, text: &str) -> Got {
     );
     match Dialect::PulsarJson.read_command(endpoint, is_sealed, text.as_bytes(), &mut scratch) {
         Ok(Command::Producer(Producer::Publish(publish))) => {
-            let mut payload = BytesMut::from(&b"before"[..]);
+            let mut payload = BytesMut::from(BEFORE);
             let decoded = (publish.payload.decode)(publish.payload.encoded, &mut payload);
-            let content = payload
-                .strip_prefix(b"before")
-                .expect("what was there stays");
+            let content = behind(&payload);
             let payload = decoded.map(|()| content.to_vec()).map_err(|error| error.0);
             if let Ok(content) = &payload {
                 assert_eq!(content.len(), publish.payload.len);
@@ -283,11 +281,10 @@ fn deliveries(mut script: Script<'_>) {
         encryption: None,
         key,
     };
-    let mut text = b"before".to_vec();
+    let mut text = BEFORE.to_vec();
     let mut zone = TimeFormat::new(jiff::tz::TimeZone::UTC);
     Dialect::PulsarJson.write_event(&Event::Delivery(&delivery), &mut text, &mut zone);
-    let text = text.strip_prefix(b"before").expect("what was there stays");
-    let told: Value = serde_json::from_slice(text).expect("JSON");
+    let told: Value = serde_json::from_slice(behind(&text)).expect("JSON");
     let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let decoded = |name: &str| decode_vec(told[name].as_str().expect("a text").as_bytes());
     assert_eq!(decoded("messageId").as_deref(), Ok(id));

@@ -27,6 +27,7 @@ pub mod shard;
 )]
 #[path = "../../tests/sim/wire.rs"]
 mod wire;
+mod ws;
 
 pub use script::Chance;
 

@@ -97,3 +97,19 @@ pub(crate) fn repeated(script: &mut Script<'_>) -> Vec<u8> {
     let times = [1, 1, 1, 7, 200][script.below(5)];
     script.some().repeat(times)
 }
+
+/// Changes the bits of one byte, if there is any.
+pub(crate) fn flip(bytes: &mut [u8], at: u16, bits: u8) {
+    let at = usize::from(at) % bytes.len().max(1);
+    if let Some(byte) = bytes.get_mut(at) {
+        *byte ^= bits;
+    }
+}
+
+/// What stands in a buffer already when something is appended.
+pub(crate) const BEFORE: &[u8] = b"before";
+
+/// What was appended.
+pub(crate) fn behind(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(BEFORE).expect("what was there stays")
+}

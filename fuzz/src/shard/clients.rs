@@ -2,13 +2,13 @@
 
 use std::net::SocketAddr;
 
-use pulsar_ws_fast::{
-    shard::SessionKey,
-    ws::frame::{Header, Opcode},
-};
+use pulsar_ws_fast::{shard::SessionKey, ws::frame::Opcode};
 
 use super::{World, judged::Client};
-use crate::script::{Chance, Script, pieces, repeated};
+use crate::{
+    script::{Chance, Script, pieces, repeated},
+    ws,
+};
 
 /// What a client may ask for behind `/ws/`.
 pub(super) const TARGETS: [&str; 20] = [
@@ -98,6 +98,7 @@ impl World {
         let Some(at) = self.client(script) else {
             return;
         };
+        let key = self.clients[at].key;
         let kind = script.byte();
         let id = |script: &mut Script<'_>, client: &Client| match script.any(&client.delivered) {
             Some(id) => id.clone(),
@@ -129,31 +130,17 @@ impl World {
                 .pick(&[r#"{"type":"unsubscribe"}"#, r#"{"type":"isEndOfTopic"}"#])
                 .to_owned(),
             8 => script.text(),
-            _ => {
-                let key = self.clients[at].key;
-                return self.bytes(key, script.some(), false);
-            }
+            _ => return self.bytes(key, script.some(), false),
         };
-        let key = self.clients[at].key;
         let opcode = match kind / 10 {
             24 => Opcode::Close,
             23 => Opcode::Ping,
             22 => Opcode::Binary,
             _ => Opcode::Text,
         };
-        let mask = self.chance.number().to_le_bytes();
-        let mask = [mask[0], mask[1], mask[2], mask[3]];
+        let (fin, text) = (kind / 10 != 21, text.as_bytes());
         let mut frame = Vec::new();
-        Header {
-            fin: kind / 10 != 21,
-            opcode,
-            compressed: false,
-            mask: Some(mask),
-            payload_bytes: text.len() as u64,
-        }
-        .encode(&mut frame);
-        let masked = text.bytes().zip(mask.iter().cycle()).map(|(a, b)| a ^ b);
-        frame.extend(masked);
+        ws::put(&mut frame, opcode, fin, false, text, &mut self.chance);
         self.bytes(key, &frame, kind & 32 != 0);
     }
 

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use flate2::{Decompress, FlushDecompress};
-use pulsar_ws_fast::{
-    shard::SessionKey,
-    ws::frame::{Header, Opcode},
-};
+use pulsar_ws_fast::{shard::SessionKey, ws::frame::Opcode};
 use serde_json::Value;
 
 use super::Reached;
+use crate::ws;
+
+/// A longer text is taken for a broken one.
+const TEXT_BYTES_MAX: usize = 1 << 20;
 
 /// A client that is there.
 pub(super) struct Client {
@@ -53,18 +53,16 @@ impl Client {
         }
         let mut rest = &self.received[..];
         let mut texts = Vec::new();
-        while let Some((header, len)) = Header::decode_with(rest, true).expect("a frame's header") {
-            let payload_bytes = usize::try_from(header.payload_bytes).expect("short");
-            let Some(payload) = rest[len..].get(..payload_bytes) else {
-                break;
-            };
-            assert!(header.fin && header.mask.is_none(), "as servers write it");
+        while let Some((header, payload, behind)) = ws::take(rest) {
             match (header.opcode, header.compressed) {
-                (Opcode::Text, true) => texts.push(inflated(payload)),
+                (Opcode::Text, true) => {
+                    let text = ws::decompressed(payload, TEXT_BYTES_MAX);
+                    texts.push(text.expect("deflate data"));
+                }
                 (Opcode::Text, false) => texts.push(payload.to_vec()),
                 (opcode, _) => assert!(opcode.is_control()),
             }
-            rest = &rest[len + payload_bytes..];
+            rest = behind;
         }
         self.received = rest.to_vec();
         for text in texts {
@@ -88,13 +86,4 @@ impl Client {
             self.delivered.push(id.to_owned());
         }
     }
-}
-
-fn inflated(payload: &[u8]) -> Vec<u8> {
-    let bytes = [payload, &[0x00, 0x00, 0xFF, 0xFF, 0x03, 0x00]].concat();
-    let mut text = Vec::with_capacity(1 << 20);
-    Decompress::new(false)
-        .decompress_vec(&bytes, &mut text, FlushDecompress::Finish)
-        .expect("deflate data");
-    text
 }
