@@ -5,6 +5,9 @@ use pulsar_ws_fast::ws::frame::{Header, Opcode};
 
 use crate::script::Chance;
 
+/// No byte of deflate data becomes more.
+const RATIO_MAX: usize = 1032;
+
 /// A client's frame, with a mask that chance makes.
 pub(crate) fn put(
     bytes: &mut Vec<u8>,
@@ -51,7 +54,7 @@ pub(crate) fn compressed(text: &[u8], level: u32) -> Vec<u8> {
 pub(crate) fn decompressed(compressed: &[u8], text_bytes_max: usize) -> Option<Vec<u8>> {
     let bytes = [compressed, &[0x00, 0x00, 0xFF, 0xFF, 0x03, 0x00]].concat();
     let mut stream = Decompress::new(false);
-    let mut text = Vec::with_capacity(text_bytes_max);
+    let mut text = Vec::with_capacity(text_bytes_max.min(bytes.len() * RATIO_MAX));
     let status = stream.decompress_vec(&bytes, &mut text, FlushDecompress::Finish);
     let ended = matches!(status, Ok(Status::StreamEnd));
     (ended && stream.total_in() == bytes.len() as u64).then_some(text)

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use pulsar_ws_fast::{shard::SessionKey, ws::frame::Opcode};
+use pulsar_ws_fast::{
+    pulsar::payload::UNCOMPRESSED_BYTES_MAX, shard::SessionKey, ws::frame::Opcode,
+};
 use serde_json::Value;
 
 use super::Reached;
 use crate::ws;
 
-/// A longer text is taken for a broken one.
-const TEXT_BYTES_MAX: usize = 1 << 20;
+/// No client gets a longer text: base64 of the longest payload, and what stands around it.
+const TEXT_BYTES_MAX: usize = UNCOMPRESSED_BYTES_MAX / 3 * 4 + 10_000;
 
 /// A client that is there.
 pub(super) struct Client {

@@ -214,4 +214,18 @@ mod tests {
         let is_alive = all.opened > 50 && all.answered > 10 && all.delivered > 20;
         assert!(is_alive, "{all:?}");
     }
+
+    /// A few bytes of an entry may become a text that is longer than all the others together.
+    #[test]
+    fn an_entry_may_become_a_long_text() {
+        let entry = zstd::bulk::compress(&vec![0; 24 << 17], 1).expect("compresses");
+        let len = u8::try_from(entry.len()).expect("fewer than 256");
+        let come = [0, 3, 0, 6, 1];
+        let answered = [17, 2, 17, 2, 17, 2, 16, 0, 1, 8, 0, 8, 0, 8, 0, 8, 0];
+        let deliver = [11, 0, 0, 0xe5, 9, len];
+        // zstd, and a size of 24,576 << 7
+        let compressed = [3, 0, 0x60];
+        let reached = play(&[&come[..], &answered, &deliver, &entry, &compressed].concat());
+        assert_eq!(reached.delivered, 1);
+    }
 }
