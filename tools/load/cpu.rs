@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, fs, io, str::FromStr};
 
-use crate::about::about;
+use crate::shared::about::about;
 
 /// Linux counts in hundredths of a second, on every architecture.
 const TICK_US: u64 = 10_000;

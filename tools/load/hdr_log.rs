@@ -17,7 +17,7 @@ use hdrhistogram::serialization::{
     interval_log::{IntervalLogWriter, IntervalLogWriterBuilder, IntervalLogWriterError},
 };
 
-use crate::{about::about, tally::Times};
+use crate::{shared::about::about, tally::Times};
 
 /// Values are nanoseconds; the column with the largest one is in milliseconds, as is the custom.
 const MAX_DIVISOR: f64 = 1e6;

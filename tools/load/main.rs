@@ -14,7 +14,6 @@
     reason = "a tool of its own, not a part of the service: it speaks to a terminal and has a clock"
 )]
 
-mod about;
 mod bytes;
 mod client;
 mod clock;
@@ -55,11 +54,11 @@ use std::{
 use clap::Parser;
 
 use crate::{
-    about::about,
     bytes::Bytes,
     modes::Mode,
     options::{Arguments, Common, ConsumeOptions, Format, Load, MessageOptions, PaceOptions},
     progress::Progress,
+    shared::about::about,
 };
 
 fn main() -> ExitCode {

@@ -5,8 +5,8 @@ use std::{fs, io, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    about::about,
     cpu::Watched,
+    shared::about::about,
     shared::sizes::Sizes,
     target::{Place, Target},
     tls,

@@ -12,9 +12,9 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use rustls::{ClientConfig, pki_types::ServerName};
 
 use crate::{
-    about::about,
     client::Client,
     deflate,
+    shared::about::about,
     socket::{ReadBuffer, Socket},
 };
 

@@ -46,8 +46,12 @@ use signal_hook::{
 };
 
 use crate::{
-    deliveries::DeliveryOptions, faults::FaultOptions, mirror::Mirror, peer::Peer,
-    shared::sizes::Sizes, world::World,
+    deliveries::DeliveryOptions,
+    faults::FaultOptions,
+    mirror::Mirror,
+    peer::Peer,
+    shared::{about::about, sizes::Sizes},
+    world::World,
 };
 
 /// A broker that confirms everything, delivers endlessly and stores nothing.
@@ -86,10 +90,8 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> io::Result<()> {
-    let listener = TcpListener::bind(arguments.listen).map_err(|error| {
-        let text = format!("can't listen at {}: {error}", arguments.listen);
-        io::Error::new(error.kind(), text)
-    })?;
+    let listener = TcpListener::bind(arguments.listen)
+        .map_err(about(format!("can't listen at {}", arguments.listen)))?;
     let mirror = arguments.mirror;
     let world = Arc::new(World::new(arguments));
     let mut signals = Signals::new([SIGUSR1, SIGTERM, SIGINT])?;

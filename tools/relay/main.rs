@@ -10,6 +10,8 @@
     reason = "a tool of its own, not a part of the service: it speaks to a terminal"
 )]
 
+#[path = "../shared/about.rs"]
+mod about;
 mod joined;
 mod outbox;
 mod shape;
@@ -22,7 +24,7 @@ use monoio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::{joined::Joined, shape::Shape};
+use crate::{about::about, joined::Joined, shape::Shape};
 
 const RING_ENTRIES: u32 = 1024;
 
@@ -79,9 +81,4 @@ async fn accept(arguments: &Arguments) -> io::Result<()> {
         client.set_nodelay(true)?;
         joined.take_in(client);
     }
-}
-
-/// Puts `what` before an error.
-fn about(what: String) -> impl FnOnce(io::Error) -> io::Error {
-    move |error| io::Error::new(error.kind(), format!("{what}: {error}"))
 }

@@ -1,5 +1,6 @@
-//! What the null broker and the load client must agree on, so that each can check the other.
+//! What tools share: above all what the null broker and the load client must agree on, so that each can check the other.
 
+pub(crate) mod about;
 pub(crate) mod payloads;
 pub(crate) mod random;
 pub(crate) mod sizes;

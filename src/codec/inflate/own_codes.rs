@@ -96,8 +96,8 @@ impl Space {
     }
 }
 
-/// Inflates one block, behind the first `written` bytes of `out`, and tells how many there are with it. The first of a
-/// message fills what the others find in `space`.
+/// Inflates one block, behind the first `written` bytes of `out`, and tells how many there are with it. With the first of a
+/// message, `space` forgets the message before.
 pub(super) fn block(
     reader: &mut Reader<'_>,
     out: &mut [u8],
